@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The front door.  `make demo` and `make test` are all a newcomer needs;
+# `make help` shows the rest.
+
+SHELL := /bin/bash
+H := harness
+export KSRC JOBS ACCEL QEMU
+
+.PHONY: help demo test test-full test-fresh deps base tree kernels selftests \
+	vm vm-list refresh series check-series clean
+
+help:
+	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
+
+#: make demo          live-update a VM with a passed-through device, draw it
+demo: deps
+	@$(H)/demo.sh
+
+#: make test          everything that fits into 40 minutes
+test: deps
+	@$(H)/test.sh
+
+#: make test-full     the rest too
+test-full: deps
+	@$(H)/test.sh --full
+
+#: make test-fresh    both commands in empty Debian 12 and 13 roots (root only)
+test-fresh:
+	@$(H)/fresh.sh
+
+#: make deps          install what is missing (as root) or say how
+deps:
+	@$(H)/deps.sh
+
+#: make base          fetch the base kernel; KSRC=/path takes your own 7.3 tree
+base:
+	@$(H)/base.sh >/dev/null
+
+#: make tree          base + new files + patches under build/linux
+tree:
+	@$(H)/tree.sh tree
+
+#: make kernels       build the fast and the debug kernel from the tree
+kernels: tree
+	@$(H)/kernel.sh image tree fast >/dev/null
+	@$(H)/kernel.sh image tree debug >/dev/null
+
+#: make selftests     build the test programs
+selftests: tree
+	@$(H)/kernel.sh selftests >/dev/null
+
+#: make vm T=name     one test in its machine; FLAVOUR=debug, PROGRESS=1
+vm: tree
+	@$(H)/test.sh --build-only $(or $(FLAVOUR),fast)
+	@$(H)/vm.sh --flavour $(or $(FLAVOUR),fast) $(T)
+
+#: make vm-list       the tests
+vm-list:
+	@$(H)/vm.sh --list
+
+#: make refresh       bring commits made in build/linux back into patches/
+refresh:
+	@$(H)/tree.sh refresh
+
+#: make series        export build/series/*.patch for git am
+series: tree
+	@$(H)/tree.sh series
+
+#: make check-series  what a maintainer would check first
+check-series: series
+	@$(H)/check-series.sh
+
+#: make clean         remove build/; the cache stays
+clean:
+	rm -rf build

@@ -1,0 +1,169 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Builds what runs in the test machine.  The path of the result is the last
+# line on standard output; everything else goes to standard error.
+#
+#	kernel.sh image base|tree fast|debug	a bzImage
+#	kernel.sh headers			uAPI headers of the tree
+#	kernel.sh selftests			test programs, static
+#	kernel.sh initrd			the machine's first user space
+
+. "$(dirname "$0")/lib.sh"
+
+JOBS=${JOBS:-$(nproc)}
+FRAGMENTS=$TOP/tools/testing/selftests/liveupdate
+TREE=$BUILD/linux
+
+fragments()
+{
+	case $1 in
+	fast) cat "$FRAGMENTS/config.fast" ;;
+	debug) cat "$FRAGMENTS/config.fast" "$FRAGMENTS/config.debug" ;;
+	*) die "there is no kernel flavour '$1': use fast or debug." ;;
+	esac
+}
+
+# What decides about a pristine kernel besides its source.
+flavour_key()
+{
+	{ fragments "$1"; gcc --version | head -n 1; } | sha256sum | cut -c1-12
+}
+
+# configure SOURCE OUTPUT FLAVOUR: keeps an up-to-date .config as it is.
+configure()
+{
+	local source=$1 output=$2 flavour=$3 wanted line lost
+
+	mkdir -p "$output"
+	wanted=$output/wanted.config
+	fragments "$flavour" >"$wanted.new"
+	if [ -e "$output/.config" ] && cmp -s "$wanted" "$wanted.new" &&
+	   [ "$(cat "$output/configured-from" 2>/dev/null)" = "$source" ]; then
+		rm "$wanted.new"
+		return
+	fi
+	mv "$wanted.new" "$wanted"
+	make -s -C "$source" O="$output" KCONFIG_ALLCONFIG="$wanted" \
+		allnoconfig >&2
+	lost=$(grep -E '^(# )?CONFIG_' "$wanted" | while read -r line; do
+		grep -qxF "$line" "$output/.config" || echo "$line"
+	done)
+	[ -z "$lost" ] ||
+		die "the $flavour configuration asks for what this kernel does not give: $(echo $lost)"
+	echo "$source" >"$output/configured-from"
+}
+
+# compile SOURCE OUTPUT NAME: one line per some hundred objects.
+compile()
+{
+	local source=$1 output=$2 name=$3
+
+	need_space "$output" 4
+	step "building $name (log: ${output#"$TOP"/}/build.log)"
+	make -C "$source" O="$output" CC="ccache gcc" -j"$JOBS" bzImage 2>&1 |
+		tee "$output/build.log" |
+		awk '/^  (CC|AS|LD|AR) / && ++n % 300 == 0 {
+			printf "    %d objects\n", n > "/dev/stderr" }' ||
+		die "the $name kernel does not build: $(grep -m 1 -E 'error:|Error ' "$output/build.log")"
+}
+
+image_base()
+{
+	local flavour=$1 base dir
+
+	base=$("$TOP/harness/base.sh")
+	dir=$base/kernel/$flavour-$(flavour_key "$flavour")
+	take_lock "$base/kernel/lock"
+	if [ ! -e "$dir/complete" ]; then
+		configure "$base/linux" "$dir" "$flavour"
+		compile "$base/linux" "$dir" "pristine $flavour kernel"
+		touch "$dir/complete"
+	fi
+	echo "$dir/arch/x86/boot/bzImage"
+}
+
+image_tree()
+{
+	local flavour=$1 dir=$BUILD/kernel/$1
+
+	[ -d "$TREE" ] || die "there is no tree: run 'make tree'."
+	take_lock "$BUILD/kernel/$flavour.lock"
+	configure "$TREE" "$dir" "$flavour"
+	compile "$TREE" "$dir" "$flavour kernel"
+	echo "$dir/arch/x86/boot/bzImage"
+}
+
+headers()
+{
+	local out=$BUILD/headers
+
+	take_lock "$BUILD/headers.lock"
+	make -s -C "$TREE" O="$BUILD/headers.build" \
+		INSTALL_HDR_PATH="$out" headers_install >"$BUILD/headers.log" 2>&1 ||
+		die "headers_install fails: $(tail -n 1 "$BUILD/headers.log")"
+	echo "$out"
+}
+
+# selftest DIRECTORY LIBRARIES TARGET...: a kselftest directory, static.
+selftest()
+{
+	local name=$1 libs=$2 out=$BUILD/selftests/$1
+	shift 2
+
+	mkdir -p "$out"
+	make -s -C "$TREE/tools/testing/selftests/$name" OUTPUT="$out" \
+		KHDR_INCLUDES="-isystem $BUILD/headers/include" \
+		CC="ccache gcc" EXTRA_CFLAGS= LDFLAGS="-static -pthread" \
+		LDLIBS="$libs" -j"$JOBS" "${@/#/$out/}" \
+		>"$out/build.log" 2>&1 ||
+		die "selftests/$name do not build: $(grep -m 1 -E 'error|Error' "$out/build.log") (log: ${out#"$TOP"/}/build.log)"
+}
+
+selftests()
+{
+	headers >/dev/null
+	take_lock "$BUILD/selftests.lock"
+	step "building the test programs"
+	selftest liveupdate "" liveupdate luo_kexec_simple luo_multi_session \
+		luo_stress_sessions luo_stress_files lu_vmm lu_selftest
+	selftest vfio "-luuid" vfio_dma_mapping_test vfio_dma_mapping_mmio_test \
+		vfio_iommufd_setup_test vfio_pci_device_test \
+		vfio_pci_driver_test vfio_pci_sriov_uapi_test
+	selftest iommu "-lcap" iommufd iommufd_fail_nth
+	echo "$BUILD/selftests"
+}
+
+initrd()
+{
+	local root=$BUILD/initrd.root out=$BUILD/initrd busybox
+
+	take_lock "$BUILD/initrd.lock"
+	busybox=$(command -v busybox) ||
+		die "busybox is missing: run 'make deps'."
+	if [ "$out" -nt "$TOP/harness/guest/init.c" ]; then
+		echo "$out"
+		return
+	fi
+	rm -rf "$root"
+	mkdir -p "$root/bin"
+	gcc -static -O2 -Wall -Wextra "$TOP/harness/guest/init.c" -o "$root/init"
+	cp "$busybox" "$root/bin/busybox"
+	"$busybox" --list | while read -r applet; do
+		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
+	done
+	(cd "$root" && find . | cpio -o -H newc --quiet) >"$out.new"
+	mv "$out.new" "$out"
+	echo "$out"
+}
+
+case ${1-} in
+image)
+	case ${2-} in
+	base) image_base "${3-fast}" ;;
+	tree) image_tree "${3-fast}" ;;
+	*) die "whose kernel? Use: kernel.sh image base|tree fast|debug" ;;
+	esac ;;
+headers | selftests | initrd) "$1" ;;
+*) die "usage: kernel.sh image base|tree fast|debug, headers, selftests, initrd" ;;
+esac

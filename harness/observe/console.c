@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What the machine's kernels say, and what they must not say. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "observe.h"
+
+static const char *const bad_lines[] = {
+	"WARNING:",
+	"BUG:",
+	"Oops",
+	"general protection",
+	"KASAN:",
+	"UBSAN:",
+	"KFENCE:",
+	"possible recursive locking",
+	"possible circular locking",
+	"inconsistent lock state",
+	"suspicious RCU usage",
+	"held lock freed",
+	"sleeping function called",
+	"rcu: INFO: rcu_.*detected (expedited )?stall",
+	"soft lockup",
+	"hung task",
+	"blocked for more than",
+	"DMAR: .*fault",
+	"AMD-Vi: Event logged",
+	"Kernel panic",
+	"kmemleak: .* new suspected",
+	"list_(add|del) corruption",
+	"refcount_t:",
+	"unchecked MSR",
+	"Call Trace:",
+};
+
+static void compile_bad_lines(struct gate *g)
+{
+	if (g->bad)
+		return;
+	g->bads = ARRAY_SIZE(bad_lines);
+	g->bad = calloc(g->bads, sizeof(*g->bad));
+	for (size_t i = 0; g->bad && i < g->bads; i++)
+		if (regcomp(&g->bad[i], bad_lines[i], REG_EXTENDED | REG_NOSUB))
+			harness_die("the pattern '%s' in console.c is wrong",
+				    bad_lines[i]);
+}
+
+/* "2:", "*:": returns what follows the colon, NULL when it is neither. */
+static const char *number_or_star(const char *text, int star, int *value)
+{
+	char *end;
+
+	if (text[0] == '*' && text[1] == ':') {
+		*value = star;
+		return text + 2;
+	}
+	*value = strtol(text, &end, 10);
+	return end > text && *end == ':' && *value >= 0 ? end + 1 : NULL;
+}
+
+/* STAGE:COUNT:REGEX when @counted, STAGE:REGEX when not; NULL when good. */
+const char *gate_declare(struct gate *g, const char *declaration, bool counted)
+{
+	struct expectation e = { .count = -1 };
+
+	e.text = number_or_star(declaration, 0, &e.stage);
+	if (e.text && counted)
+		e.text = number_or_star(e.text, -1, &e.count);
+	if (!e.text || !*e.text)
+		return counted ? "it must read STAGE:COUNT:REGEX" :
+				 "it must read STAGE:REGEX";
+	if (regcomp(&e.re, e.text, REG_EXTENDED | REG_NOSUB))
+		return "its regular expression is wrong";
+	g->expect = grow(g->expect, g->expects, &g->cap, sizeof(e));
+	g->expect[g->expects++] = e;
+	return NULL;
+}
+
+static bool declared(struct gate *g, int stage, const char *line)
+{
+	bool found = false;
+	size_t i;
+
+	for (i = 0; i < g->expects; i++) {
+		struct expectation *e = &g->expect[i];
+
+		if (e->stage && e->stage != stage)
+			continue;
+		if (regexec(&e->re, line, 0, NULL, 0))
+			continue;
+		e->seen++;
+		found = true;
+	}
+	return found;
+}
+
+/* True when the line fails the test. */
+bool gate_line(struct gate *g, int stage, const char *line)
+{
+	size_t i;
+
+	compile_bad_lines(g);
+	if (declared(g, stage, line))
+		return false;
+	for (i = 0; i < g->bads; i++) {
+		if (regexec(&g->bad[i], line, 0, NULL, 0))
+			continue;
+		if (!g->splats++)
+			snprintf(g->first, sizeof(g->first), "%s", line);
+		return true;
+	}
+	return false;
+}
+
+/* The first declared line that came too often or not often enough. */
+const char *gate_unmet(const struct gate *g, char *buf, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i < g->expects; i++) {
+		const struct expectation *e = &g->expect[i];
+
+		if (e->count < 0 || e->count == e->seen)
+			continue;
+		snprintf(buf, size,
+			 "the declared console line '%s' came %d times, not %d",
+			 e->text, e->seen, e->count);
+		return buf;
+	}
+	return NULL;
+}
+
+static void remember(struct console *c, const char *line)
+{
+	char **slot = &c->last[c->count++ % LAST_LINES];
+
+	free(*slot);
+	*slot = strdup(line);
+}
+
+static void new_kernel(struct console *c, const char *version)
+{
+	size_t len = strcspn(version, " ");
+
+	c->stage++;
+	c->jumped = false;
+	if (c->stage <= (int)ARRAY_SIZE(c->kernel))
+		c->kernel[c->stage - 1] = strndup(version, len);
+}
+
+/* Only a kernel that was jumped to is new: /proc/version says the same. */
+static void follow_boot(struct console *c, struct phases *p, uint64_t now,
+			const char *line)
+{
+	const char *version = strstr(line, "Linux version ");
+
+	if (strstr(line, "kexec_core: Starting new kernel")) {
+		phases_enter(p, PHASE_PURGATORY, now);
+		c->jumped = true;
+	} else if (version && (!c->stage || c->jumped)) {
+		new_kernel(c, version + strlen("Linux version "));
+		phases_enter(p, PHASE_EARLY_BOOT, now);
+	} else if (strstr(line, "ACPI: PCI Root Bridge") &&
+		   phases_current(p) == PHASE_EARLY_BOOT) {
+		phases_enter(p, PHASE_ENUMERATION, now);
+	}
+}
+
+void console_line(struct console *c, struct phases *p, uint64_t now, char *line)
+{
+	follow_boot(c, p, now, line);
+	remember(c, line);
+	if (c->log)
+		fprintf(c->log, "%llu.%06llu %s\n",
+			(unsigned long long)(now / NSEC_PER_SEC),
+			(unsigned long long)(now % NSEC_PER_SEC / 1000), line);
+	gate_line(&c->gate, c->stage, line);
+	if (strstr(line, "Kernel panic"))
+		c->panicked = true;
+}
+
+void console_show_last(const struct console *c, FILE *out)
+{
+	unsigned long i = c->count > LAST_LINES ? c->count - LAST_LINES : 0;
+
+	if (!c->count)
+		fprintf(out, "(the console has said nothing)\n");
+	for (; i < c->count; i++)
+		fprintf(out, "  | %s\n", c->last[i % LAST_LINES]);
+}

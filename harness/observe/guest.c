@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The guest inside the machine: does it live, and did it see every frame? */
+#include <string.h>
+
+#include "observe.h"
+
+/* The picture needs no more than this; a longer silence is kept exactly. */
+#define KEEP_NS	(5 * NSEC_PER_MSEC)
+/* A guest that is silent for this long is not waited for. */
+#define DEAD_NS	(500 * NSEC_PER_MSEC)
+
+static volatile struct lu_guest_control *control(const struct guest *g)
+{
+	volatile struct lu_guest_control *c;
+
+	if (!g->known)
+		return NULL;
+	c = memory_at(g->memory, g->offset, sizeof(*c));
+	return c && c->magic == LU_CONTROL_MAGIC ? c : NULL;
+}
+
+static void keep(struct guest *g, uint64_t ns, uint32_t count)
+{
+	g->beat = grow(g->beat, g->beats, &g->cap, sizeof(*g->beat));
+	g->beat[g->beats].ns = ns;
+	g->beat[g->beats++].count = count;
+}
+
+void guest_watch(struct guest *g, uint64_t now)
+{
+	volatile struct lu_guest_control *c = control(g);
+	uint32_t count;
+
+	if (!c)
+		return;
+	count = c->heartbeat;
+	if (count == g->count)
+		return;
+	if (!g->first_ns) {
+		g->first_ns = now;
+		keep(g, now, count);
+	} else {
+		if (now - g->beat_ns > g->max_gap_ns)
+			g->max_gap_ns = now - g->beat_ns;
+		if (now - g->beat_ns > KEEP_NS &&
+		    g->beat[g->beats - 1].ns != g->beat_ns)
+			keep(g, g->beat_ns, g->count);
+		if (now - g->beat[g->beats - 1].ns >= KEEP_NS)
+			keep(g, now, count);
+	}
+	g->count = count;
+	g->beat_ns = now;
+}
+
+/* The four fields under the guest's lock; false when it is always held. */
+static bool snapshot(const struct guest *g, struct lu_guest_control *copy)
+{
+	volatile struct lu_guest_control *c = control(g);
+	int tries;
+
+	for (tries = 0; c && tries < 100000; tries++) {
+		uint32_t lock = c->lock;
+
+		if (lock & 1)
+			continue;
+		__sync_synchronize();
+		memcpy(copy, (const void *)c, sizeof(*copy));
+		__sync_synchronize();
+		if (c->lock == lock)
+			return true;
+	}
+	return false;
+}
+
+/* Also true when there is no use in waiting. */
+bool guest_caught_up(const struct guest *g, const struct frames *f)
+{
+	struct lu_guest_control c;
+
+	if (!g->known || !g->first_ns || now_ns() - g->beat_ns > DEAD_NS)
+		return true;
+	return snapshot(g, &c) && c.frames >= f->landed;
+}
+
+void guest_check(struct guest *g, const struct frames *f)
+{
+	struct lu_guest_control *c = &g->last;
+
+	g->checked = false;
+	if (!f->started || !f->landed || !snapshot(g, c))
+		return;
+	g->checked = true;
+	g->behind = f->landed - c->frames;
+	g->content_ok = c->frames == f->landed &&
+			c->chain == f->chain[f->landed - 1] &&
+			!c->bad_content && !c->out_of_order;
+}
+
+void guest_write(const struct guest *g, const struct phases *p)
+{
+	FILE *f = create("heartbeat.tsv");
+	size_t i;
+
+	fprintf(f, "ns\tcount\tms\n");
+	for (i = 0; i < g->beats; i++)
+		fprintf(f, "%llu\t%u\t%.3f\n",
+			(unsigned long long)g->beat[i].ns, g->beat[i].count,
+			phases_ms_after_kexec(p, g->beat[i].ns));
+	if (g->beats && g->beat[g->beats - 1].ns != g->beat_ns)
+		fprintf(f, "%llu\t%u\t%.3f\n", (unsigned long long)g->beat_ns,
+			g->count, phases_ms_after_kexec(p, g->beat_ns));
+	fclose(f);
+}

@@ -1,0 +1,473 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One list of results, written twice: flat as result.tsv, nested at the dots
+ * as run.json.  Documented in harness/report/README.md.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "observe.h"
+
+struct result {
+	char key[48];
+	char text[512];
+	bool is_string;
+};
+
+static struct result *results;
+static size_t used, room;
+
+static struct result *put(const char *key)
+{
+	struct result *r;
+
+	results = grow(results, used, &room, sizeof(*results));
+	r = &results[used++];
+	memset(r, 0, sizeof(*r));
+	snprintf(r->key, sizeof(r->key), "%s", key);
+	return r;
+}
+
+static void put_null(const char *key)
+{
+	strcpy(put(key)->text, "null");
+}
+
+static void put_count(const char *key, bool measured, long long value)
+{
+	if (measured)
+		snprintf(put(key)->text, 64, "%lld", value);
+	else
+		put_null(key);
+}
+
+static void put_bool(const char *key, bool measured, bool value)
+{
+	if (measured)
+		strcpy(put(key)->text, value ? "true" : "false");
+	else
+		put_null(key);
+}
+
+static void put_ms(const char *key, bool measured, double value)
+{
+	if (measured)
+		snprintf(put(key)->text, 64, "%.3f", value);
+	else
+		put_null(key);
+}
+
+static void put_text(const char *key, const char *value)
+{
+	struct result *r = put(key);
+	size_t i;
+
+	snprintf(r->text, sizeof(r->text), "%s", value ? value : "null");
+	r->is_string = value;
+	for (i = 0; r->text[i]; i++)
+		if ((unsigned char)r->text[i] < ' ')
+			r->text[i] = ' ';
+}
+
+static void put_frames(const struct observe *o)
+{
+	const struct frames *f = &o->frames;
+	const struct phases *p = &o->phases;
+	bool on = f->started;
+
+	put_count("frames.sent", on, f->sent);
+	put_count("frames.landed", on, f->landed);
+	put_count("frames.lost", on, f->sent - f->landed);
+	put_count("frames.reordered", on, f->reordered);
+	put_count("frames.duplicated", on, f->duplicated);
+	put_count("frames.corrupted", on, f->corrupted);
+	put_count("frames.rate_per_s", on, f->rate);
+	put_ms("frames.blocked_ms", on, (double)f->blocked_ns / NSEC_PER_MSEC);
+	put_ms("frames.last_landed_ms_after_kexec",
+	       on && p->kexec_ns && f->landed,
+	       phases_ms_after_kexec(p, f->last_landed_ns));
+	put_ms("frames.resolution_ms", on,
+	       (double)f->max_look_gap_ns / NSEC_PER_MSEC);
+}
+
+static void put_gaps(const struct observe *o)
+{
+	struct gaps g = frames_gaps(&o->frames, &o->phases);
+	bool on = o->frames.started;
+
+	put_ms("max_gap_ms.before", on && g.before_ms >= 0, g.before_ms);
+	put_ms("max_gap_ms.during", on && g.during_ms >= 0, g.during_ms);
+	put_ms("max_gap_ms.after", on && g.after_ms >= 0, g.after_ms);
+}
+
+static void put_landed_by_phase(const struct observe *o)
+{
+	unsigned int landed[PHASES] = { 0 };
+	char key[48];
+	size_t i;
+
+	for (i = 0; i < o->frames.sent; i++)
+		if (o->frames.info[i].landed_ns)
+			landed[phases_at(&o->phases,
+					 o->frames.info[i].landed_ns)]++;
+	for (i = PHASE_BEFORE; i < PHASES; i++) {
+		snprintf(key, sizeof(key), "landed_by_phase.%s", phase_names[i]);
+		put_count(key, o->frames.started &&
+			  phases_occurred(&o->phases, i), landed[i]);
+	}
+}
+
+static void put_phases(const struct observe *o)
+{
+	char key[48];
+	int i;
+
+	for (i = PHASE_BEFORE; i < PHASES; i++) {
+		snprintf(key, sizeof(key), "phases_ms.%s", phase_names[i]);
+		put_ms(key, phases_occurred(&o->phases, i),
+		       (double)phases_length(&o->phases, i) / NSEC_PER_MSEC);
+	}
+}
+
+static void put_config(const struct observe *o)
+{
+	const struct config *c = &o->config;
+	bool on = c->fns && o->phases.kexec_ns;
+	bool judged = on;
+	unsigned int i;
+
+	for (i = 0; i < c->fns; i++)
+		judged = judged && c->fn[i]->len;
+	put_count("config_writes.device", on, c->device);
+	put_count("config_writes.path", on, c->path);
+	put_count("config_writes.state_changing", judged, c->state_changing);
+	put_count("config_writes.by_owner", on, c->by_owner);
+	put_count("config_writes.rw1c", judged, c->rw1c);
+	put_count("config_writes.rw1c_maybe", judged, c->rw1c_maybe);
+	put_count("config_writes.size_guessed", on, c->size_guessed);
+	put_count("config_writes.after_finish", on && o->phases.finished_ns,
+		  c->after_finish);
+	put_count("shadow_mismatch", judged && c->mismatches >= 0,
+		  c->mismatches);
+	put_count("shadow_ignored", judged && c->mismatches >= 0, c->ignored);
+}
+
+/* Translation that was never on cannot go off, nor fault. */
+static bool translation_seen(const struct observe *o)
+{
+	const struct events *e = &o->trace.translation;
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (e->event[i].flag)
+			return true;
+	return false;
+}
+
+static uint64_t measured_from(const struct observe *o)
+{
+	if (o->phases.kexec_ns)
+		return o->phases.kexec_ns;
+	return o->phases.n ? o->phases.change[0].ns : o->start_ns;
+}
+
+static bool within(const struct observe *o, uint64_t ns)
+{
+	return ns >= measured_from(o) && ns <= o->phases.end_ns;
+}
+
+static void put_iommu(const struct observe *o)
+{
+	const struct trace *t = &o->trace;
+	bool on = translation_seen(o) && o->config.fns;
+	uint64_t measured = o->phases.n ? o->phases.change[0].ns : o->start_ns;
+	unsigned int off = 0, device = 0, others = 0, silenced = 0;
+	size_t i;
+
+	for (i = 0; i < t->translation.n; i++)
+		off += within(o, t->translation.event[i].ns) &&
+		       !t->translation.event[i].flag;
+	for (i = 0; i < t->faults.n; i++) {
+		const struct trace_event *e = &t->faults.event[i];
+		struct function *f = config_find(&o->config, e->value >> 8,
+						 e->value & 0xff);
+
+		if (e->ns < measured || e->ns > o->phases.end_ns)
+			continue;
+		if (!e->flag)
+			silenced++;
+		else if (f && f->is_device)
+			device++;
+		else
+			others++;
+	}
+	put_count("translation_disabled", translation_seen(o), off);
+	put_count("iommu_faults.device", on, device);
+	put_count("iommu_faults.others", on, others);
+	put_count("iommu_faults.silenced", on, silenced);
+}
+
+static void put_guest(const struct observe *o)
+{
+	const struct guest *g = &o->guest;
+	bool alive = g->beat_ns > o->channel.hello_ns;
+	bool gap_known = g->first_ns && (alive || !o->phases.kexec_ns);
+
+	put_bool("guest.alive", g->known, alive);
+	put_bool("guest.content_ok", g->checked, g->content_ok);
+	put_ms("guest.max_heartbeat_gap_ms", gap_known,
+	       (double)g->max_gap_ns / NSEC_PER_MSEC);
+	put_ms("guest.last_heartbeat_ms_after_kexec",
+	       g->first_ns && o->phases.kexec_ns,
+	       phases_ms_after_kexec(&o->phases, g->beat_ns));
+	put_count("guest.frames", g->checked, g->last.frames);
+	put_count("guest.behind", g->checked, (int32_t)g->behind);
+	put_count("guest.bad_content", g->checked, g->last.bad_content);
+	put_count("guest.not_a_frame", g->checked, g->last.not_a_frame);
+	put_count("guest.out_of_order", g->checked, g->last.out_of_order);
+}
+
+static void put_interrupts(void)
+{
+	put_null("interrupts.raised");
+	put_null("interrupts.delivered");
+	put_null("interrupts.lost");
+	put_null("interrupts.spurious");
+}
+
+static void put_host(const struct observe *o)
+{
+	char line[256] = "", *colon = NULL;
+	FILE *f = fopen("/proc/cpuinfo", "re");
+
+	while (f && !colon && fgets(line, sizeof(line), f))
+		if (!strncmp(line, "model name", 10))
+			colon = strchr(line, ':');
+	if (f)
+		fclose(f);
+	if (colon)
+		colon[strcspn(colon, "\n")] = '\0';
+	put_text("host.cpu", colon ? colon + 2 : NULL);
+	put_text("host.accel", o->qemu.accel);
+	put_text("host.qemu", *o->qemu.version ? o->qemu.version : NULL);
+}
+
+static void put_all(const struct observe *o, const char *verdict)
+{
+	put_text("name", o->name);
+	put_text("verdict", verdict);
+	put_text("reason", *o->reason ? o->reason : NULL);
+	put_ms("seconds", true, (double)(now_ns() - o->start_ns) / NSEC_PER_SEC);
+	put_frames(o);
+	put_gaps(o);
+	put_landed_by_phase(o);
+	put_config(o);
+	put_iommu(o);
+	put_count("canary_damaged", o->memory.canaries,
+		  memory_canary_damaged(&o->memory));
+	put_count("memory_moved", o->memory.complete, o->memory.moved);
+	put_interrupts();
+	put_guest(o);
+	put_phases(o);
+	put_count("splats", true, o->console.gate.splats);
+	put_count("ktap.ok", true, o->channel.ktap_ok);
+	put_count("ktap.not_ok", true, o->channel.ktap_not_ok);
+	put_host(o);
+}
+
+static void write_tsv(const struct observe *o)
+{
+	const struct config *c = &o->config;
+	FILE *f = create("result.tsv");
+	size_t i;
+
+	for (i = 0; i < used; i++)
+		fprintf(f, "%s\t%s\n", results[i].key, results[i].text);
+	for (i = 0; i < ARRAY_SIZE(o->console.kernel); i++)
+		if (o->console.kernel[i])
+			fprintf(f, "kernels.%zu\t%s\n", i + 1,
+				o->console.kernel[i]);
+	for (i = 0; i < c->stops; i++)
+		fprintf(f, "stopped_by.%zu\t%s, %s, %s, %.3f ms\n", i + 1,
+			c->stop[i].what, c->stop[i].where,
+			phase_names[phases_at(&o->phases, c->stop[i].ns)],
+			phases_ms_after_kexec(&o->phases, c->stop[i].ns));
+	for (i = 0; i < c->lines; i++)
+		fprintf(f, "shadow_mismatch.%zu\t%s\n", i + 1,
+			c->mismatch[i].text);
+	fclose(f);
+}
+
+static void json_string(FILE *f, const char *s)
+{
+	fputc('"', f);
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			fputc('\\', f);
+		if ((unsigned char)*s >= ' ')
+			fputc(*s, f);
+	}
+	fputc('"', f);
+}
+
+static void json_value(FILE *f, const struct result *r)
+{
+	if (r->is_string)
+		json_string(f, r->text);
+	else
+		fputs(r->text, f);
+}
+
+static size_t group_length(size_t first)
+{
+	const char *dot = strchr(results[first].key, '.');
+	size_t n, len = dot ? dot - results[first].key + 1 : 0;
+
+	for (n = 1; len && first + n < used; n++)
+		if (strncmp(results[first + n].key, results[first].key, len))
+			break;
+	return n;
+}
+
+static bool all_null(size_t first, size_t n)
+{
+	while (n--)
+		if (results[first + n].is_string ||
+		    strcmp(results[first + n].text, "null"))
+			return false;
+	return true;
+}
+
+static void json_group(FILE *f, size_t first, size_t n)
+{
+	const char *key = results[first].key;
+	const char *dot = strchr(key, '.');
+	size_t i;
+
+	fprintf(f, "  \"%.*s\": ", (int)(dot - key), key);
+	if (all_null(first, n)) {
+		fputs("null,\n", f);
+		return;
+	}
+	fputc('{', f);
+	for (i = 0; i < n; i++) {
+		fprintf(f, "%s\"%s\": ", i ? ", " : "",
+			strchr(results[first + i].key, '.') + 1);
+		json_value(f, &results[first + i]);
+	}
+	fputs("},\n", f);
+}
+
+static void json_stops(FILE *f, const struct observe *o)
+{
+	const struct config *c = &o->config;
+	size_t i;
+
+	if (!o->phases.kexec_ns || !c->fns) {
+		fputs("  \"stopped_by\": null,\n", f);
+		return;
+	}
+	fputs("  \"stopped_by\": [", f);
+	for (i = 0; i < c->stops; i++) {
+		const struct stop *s = &c->stop[i];
+
+		fprintf(f, "%s\n    {\"what\": \"%s\", \"where\": \"%s\", \"phase\": \"%s\", \"ms_after_kexec\": %.3f}",
+			i ? "," : "", s->what, s->where,
+			phase_names[phases_at(&o->phases, s->ns)],
+			phases_ms_after_kexec(&o->phases, s->ns));
+	}
+	fputs("],\n", f);
+}
+
+static void json_mismatches(FILE *f, const struct config *c)
+{
+	unsigned int i;
+
+	fputs("  \"shadow_mismatch_lines\": [", f);
+	for (i = 0; i < c->lines; i++) {
+		fputs(i ? ", " : "", f);
+		json_string(f, c->mismatch[i].text);
+	}
+	fputs("],\n", f);
+}
+
+static void json_kernels(FILE *f, const struct console *c)
+{
+	size_t i;
+
+	fputs("  \"kernels\": [", f);
+	for (i = 0; i < ARRAY_SIZE(c->kernel) && c->kernel[i]; i++) {
+		fputs(i ? ", " : "", f);
+		json_string(f, c->kernel[i]);
+	}
+	fputs("]\n", f);
+}
+
+static void write_json(const struct observe *o)
+{
+	FILE *f = create("run.json");
+	size_t i, n;
+
+	fputs("{\n", f);
+	for (i = 0; i < used; i += n) {
+		n = group_length(i);
+		if (strchr(results[i].key, '.')) {
+			json_group(f, i, n);
+			continue;
+		}
+		fprintf(f, "  \"%s\": ", results[i].key);
+		json_value(f, &results[i]);
+		fputs(",\n", f);
+	}
+	json_stops(f, o);
+	json_mismatches(f, &o->config);
+	json_kernels(f, &o->console);
+	fputs("}\n", f);
+	fclose(f);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct stop *x = a, *y = b;
+
+	return x->ns < y->ns ? -1 : x->ns > y->ns;
+}
+
+/* What stopped the device without a write to configuration space. */
+static void add_other_stops(struct observe *o)
+{
+	const struct trace *t = &o->trace;
+	size_t i;
+
+	if (!o->phases.kexec_ns)
+		return;
+	for (i = 0; i < t->translation.n; i++)
+		if (within(o, t->translation.event[i].ns) &&
+		    !t->translation.event[i].flag)
+			config_stop(&o->config, "translation disabled", "iommu",
+				    t->translation.event[i].ns);
+	for (i = 0; i < t->resets.n; i++)
+		if (within(o, t->resets.event[i].ns) &&
+		    phases_at(&o->phases, t->resets.event[i].ns) != PHASE_AFTER)
+			config_stop(&o->config, t->resets.event[i].flag ?
+				    "device reset" : "receive disabled",
+				    "network device", t->resets.event[i].ns);
+	if (o->config.stops)
+		qsort(o->config.stop, o->config.stops, sizeof(*o->config.stop),
+		      by_time);
+}
+
+void result_write(struct observe *o, const char *verdict)
+{
+	FILE *tsv = create("config-writes.tsv");
+
+	config_judge(&o->config, &o->phases, tsv);
+	fclose(tsv);
+	add_other_stops(o);
+	frames_write(&o->frames, &o->phases);
+	guest_write(&o->guest, &o->phases);
+	phases_write(&o->phases);
+	put_all(o, verdict);
+	write_tsv(o);
+	write_json(o);
+}

@@ -1,0 +1,355 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs one test in a machine of its own and judges it.
+#
+#	vm.sh [--flavour fast|debug] NAME	harness/tests/NAME.test
+#	vm.sh --list				the tests and where they run
+#	vm.sh --about NAME			what it shows
+#	vm.sh boot-only --kernel BZIMAGE	does this kernel reach user space?
+#
+# Exit status: 0 passed, 1 failed, 2 the harness failed, 4 skipped.
+
+. "$(dirname "$0")/lib.sh"
+
+TESTS=$TOP/harness/tests
+KERNEL=$TOP/harness/kernel.sh
+
+# --- what a declaration says (harness/README.md has the list) ---------------
+
+reset_declaration()
+{
+	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
+	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max
+	DEVICES=() PROGRAMS=() EXPECT=() OBSERVE=() SKIP=''
+	STAGE_APPEND=() STAGES=() NEEDS=()
+}
+
+about() { ABOUT=$*; }
+flavours() { FLAVOURS=$*; }
+kernels() { IMAGES=("$@"); }
+memory() { MEMORY=$1; }
+cpus() { CPUS=$1; }
+cpu() { CPU=$1; }
+timeout_s() { TIMEOUT=$1; }
+rate() { RATE=$1; }
+append() { APPEND+=" $*"; }
+append_stage() { STAGE_APPEND[$1]="${STAGE_APPEND[$1]-} ${*:2}"; }
+iommu() { IOMMU=$1; }
+device() { DEVICES+=(-device "$1"); }
+program() { PROGRAMS+=("$@"); }
+stage() { STAGES[$1]=$(cat); }
+expect() { EXPECT+=("$*"); }
+console() { OBSERVE+=(--expect "$1:$2:$3"); }
+skip() { SKIP=$*; }
+
+PORTS=0
+root_port()
+{
+	PORTS=$((PORTS + 1))
+	device "pcie-root-port,id=$1,chassis=$PORTS,slot=$PORTS${2:+,$2}"
+}
+
+# switch UPSTREAM-ID PARENT DOWNSTREAM-ID...
+switch()
+{
+	local up=$1 parent=$2 down
+	shift 2
+
+	device "x3130-upstream,id=$up,bus=$parent"
+	for down; do
+		PORTS=$((PORTS + 1))
+		device "xio3130-downstream,id=$down,bus=$up,chassis=$PORTS,slot=$PORTS"
+	done
+}
+
+# traffic BUS: an igb whose frames the observer sends.
+traffic()
+{
+	DEVICES+=(-netdev "dgram,id=n0,local.type=unix,local.path=net.qemu,remote.type=unix,remote.path=net.host")
+	device "igb,id=nic0,bus=$1,netdev=n0"
+}
+
+# ---------------------------------------------------------------------------
+
+read_declaration()
+{
+	local file=$TESTS/$1.test
+
+	[ -e "$file" ] ||
+		die "there is no test '$1': 'make vm-list' shows them."
+	reset_declaration
+	. "$file"
+	[ ${#STAGES[@]} -gt 0 ] || die "$1.test declares no stage."
+	[ ${#STAGES[@]} = ${#IMAGES[@]} ] ||
+		die "$1.test has ${#STAGES[@]} stages and ${#IMAGES[@]} kernels."
+}
+
+list_tests()
+{
+	local file name
+
+	for file in "$TESTS"/*.test; do
+		name=$(basename "$file" .test)
+		read_declaration "$name"
+		printf '%s\t%s\t%s\n' "$name" "$FLAVOURS" "$ABOUT"
+	done
+}
+
+image_of()
+{
+	case $1 in
+	base) "$KERNEL" image base fast ;;	# pristine: the baseline
+	tree) echo "$BUILD/kernel/$FLAVOUR/arch/x86/boot/bzImage" ;;
+	/*) echo "$1" ;;
+	*) die "a stage's kernel is 'base' or 'tree', not '$1'." ;;
+	esac
+}
+
+find_qemu()
+{
+	local version
+
+	QEMU=${QEMU:-$(command -v qemu-system-x86_64)} ||
+		die "qemu-system-x86_64 is missing: run 'make deps'."
+	version=$("$QEMU" --version | sed -n 's/.*version \([0-9]*\).*/\1/p')
+	[ "${version:-0}" -ge 8 ] ||
+		die "QEMU 8.0 or newer is needed for igb, $QEMU is $version: run 'make deps' or set QEMU=/path."
+}
+
+# TCG unless KVM is asked for, and KVM only when a probe boot came up with it:
+# the file /dev/kvm alone proves nothing.
+choose_accelerator()
+{
+	case ${ACCEL:-tcg} in
+	tcg) ACCELERATOR=tcg,thread=multi ;;
+	kvm)
+		[ -w /dev/kvm ] || die "ACCEL=kvm: /dev/kvm cannot be opened."
+		ACCELERATOR=kvm CPU=host
+		[ "${PROBED_KVM-}" = "$$" ] || probe_kvm ;;
+	*) die "ACCEL is tcg or kvm, not '$ACCEL'." ;;
+	esac
+}
+
+probe_kvm()
+{
+	step "probing KVM"
+	ACCEL=kvm PROBED_KVM=skip "$0" boot-only --kernel "$(image_of tree)" \
+		--probe >/dev/null ||
+		die "ACCEL=kvm: this machine has /dev/kvm, yet a kernel does not boot with it; leave ACCEL away."
+}
+
+cmdline()
+{
+	echo "console=ttyS0 earlyprintk=ttyS0,115200 panic=-1 kho=on" \
+		"liveupdate=on lu.stage=$1$APPEND${STAGE_APPEND[$1]-}"
+}
+
+# Everything the machine sees of the host: a read-only directory.
+fill_share()
+{
+	local share=$DIR/share n program
+
+	mkdir -p "$share/bin"
+	ln -f "$BUILD/initrd" "$share/initrd" 2>/dev/null ||
+		cp "$BUILD/initrd" "$share/initrd"
+	for ((n = 1; n <= ${#IMAGES[@]}; n++)); do
+		echo "${STAGES[n]}" >"$share/stage$n"
+		cmdline "$n" >"$share/cmdline$n"
+		cp "$(image_of "${IMAGES[n - 1]}")" "$share/kernel$n"
+	done
+	for program in ${PROGRAMS[@]+"${PROGRAMS[@]}"}; do
+		[ -e "$BUILD/selftests/$program" ] ||
+			die "the test program $program is not built: run 'make selftests'."
+		cp "$BUILD/selftests/$program" "$share/bin/"
+	done
+}
+
+qemu_arguments()
+{
+	ARGS=(-M "q35,kernel-irqchip=split,memory-backend=m" -cpu "$CPU"
+	      -smp "$CPUS" -m "$MEMORY" -accel "$ACCELERATOR"
+	      -object "memory-backend-file,id=m,size=$MEMORY,share=on,mem-path=$RAM"
+	      -nodefaults -display none -no-reboot
+	      -kernel share/kernel1 -initrd share/initrd
+	      -append "$(cmdline 1)"
+	      -fsdev "local,id=host,path=share,security_model=none,readonly=on"
+	      -device "virtio-9p-pci,fsdev=host,mount_tag=host")
+	[ "$IOMMU" = none ] || ARGS+=(-device "$IOMMU")
+	ARGS+=(${DEVICES[@]+"${DEVICES[@]}"})
+}
+
+run_machine()
+{
+	local status=0 observe=("$BUILD/bin/observe" --dir "$DIR" --name "$1"
+		--timeout "$TIMEOUT" --memory "$RAM")
+
+	[ "$RATE" = 0 ] || observe+=(--rate "$RATE")
+	[ -z "${PROGRESS-}" ] || observe+=(--progress)
+	"${observe[@]}" ${OBSERVE[@]+"${OBSERVE[@]}"} -- "$QEMU" "${ARGS[@]}" \
+		</dev/null >"$DIR/observe.log" 2>&1 || status=$?
+	[ -z "${PROGRESS-}" ] || cat "$DIR/observe.log" >&2
+	return $status
+}
+
+# point STATUS TEXT: one result of this test.
+point()
+{
+	echo "$1 $LABEL: ${*:2}" >>"$DIR/tap"
+}
+
+# The leaves of what the test programs printed: a result that sums up deeper
+# ones is not counted again, unless it fails where none of them did.
+ktap_points()
+{
+	[ -e "$DIR/ktap.log" ] || return 0
+	awk -v label="$LABEL" '
+	{
+		line = $0
+		sub(/^\[ *[0-9.]+\] /, "", line)
+		match(line, /^ */)
+		indent = RLENGTH
+		sub(/^ */, "", line)
+	}
+	line !~ /^(not )?ok [0-9]+/ { next }
+	{
+		bad = line ~ /^not ok/
+		parent = (indent < deepest)
+		if (!parent || (bad && !child_failed))
+			print (bad ? "not ok " : "ok ") label ": " \
+			      gensub_text(line)
+		child_failed = parent ? bad : (child_failed || bad)
+		if (indent == 0)
+			child_failed = 0
+		deepest = indent
+	}
+	function gensub_text(s) {
+		sub(/^(not )?ok [0-9]+( -)? */, "", s)
+		return s
+	}' "$DIR/ktap.log" >>"$DIR/tap"
+}
+
+# check_expectation KEY OPERATOR VALUE against what the observer measured; a
+# thing that was not measured meets no expectation but "== null".
+check_expectation()
+{
+	awk -F '\t' -v key="$1" -v op="$2" -v want="$3" '
+	$1 == key { got = $2; known = 1 }
+	END {
+		if (!known) { print "no such result"; exit 1 }
+		print got
+		if (op == "==") exit !(got "" == want "")
+		if (op == "!=") exit !(got "" != want "" && got != "null")
+		if (op == "~") exit !(got ~ want)
+		if (got == "null" || got !~ /^-?[0-9.]+$/) exit 1
+		if (op == ">") exit !(got + 0 > want + 0)
+		if (op == ">=") exit !(got + 0 >= want + 0)
+		if (op == "<") exit !(got + 0 < want + 0)
+		if (op == "<=") exit !(got + 0 <= want + 0)
+		print "unknown operator " op; exit 1
+	}' "$DIR/result.tsv"
+}
+
+check_expectations()
+{
+	local line key op value got
+
+	for line in ${EXPECT[@]+"${EXPECT[@]}"}; do
+		read -r key op value <<<"$line"
+		if got=$(check_expectation "$key" "$op" "$value"); then
+			point ok "$line (is $got)"
+		else
+			point "not ok" "$line (is $got)"
+		fi
+	done
+}
+
+judge()
+{
+	local status=$1
+
+	case $status in
+	0) point ok "the machine ended well, no splat" ;;
+	4) point ok "machine # SKIP $(tail -n 1 "$DIR/observe.log")"; return 0 ;;
+	*) point "not ok" "the machine: $(tail -n 1 "$DIR/observe.log")" ;;
+	esac
+	ktap_points
+	[ ! -e "$DIR/result.tsv" ] || check_expectations
+}
+
+summary()
+{
+	local good bad skipped seconds=$1
+
+	bad=$(grep -c '^not ok' "$DIR/tap" || true)
+	skipped=$(grep -c '^ok.*# SKIP' "$DIR/tap" || true)
+	good=$(($(grep -c '^ok' "$DIR/tap" || true) - skipped))
+	if [ "$bad" -gt 0 ]; then
+		printf 'FAIL %-34s %3d good, %d bad, %d skipped, %d s (%s)\n' \
+			"$LABEL" "$good" "$bad" "$skipped" "$seconds" \
+			"${DIR#"$TOP"/}"
+		grep '^not ok' "$DIR/tap" | sed 's/^/     /'
+		[ "$good" -gt 0 ] && [ -z "${PROGRESS-}" ] ||
+			tail -n 20 "$DIR/observe.log" | sed 's/^/     | /'
+		return 1
+	fi
+	printf 'PASS %-34s %3d good, %d skipped, %d s\n' \
+		"$LABEL" "$good" "$skipped" "$seconds"
+	[ "$good" -gt 0 ] || return 4
+}
+
+run_test()
+{
+	local status=0 start=$SECONDS
+
+	LABEL=$1
+	[ "$FLAVOUR" = fast ] || LABEL+=".$FLAVOUR"
+	DIR=$BUILD/vm/$LABEL
+	rm -rf "$DIR"
+	mkdir -p "$DIR"
+	if [ -n "$SKIP" ]; then
+		point ok "all # SKIP $SKIP"
+		summary 0
+		return
+	fi
+	find_qemu
+	choose_accelerator
+	[ -x "$BUILD/bin/observe" ] || "$TOP/harness/observe/build.sh"
+	"$KERNEL" initrd >/dev/null
+	fill_share
+	RAM=$(mktemp "/dev/shm/liveupdate.XXXXXX")
+	trap 'rm -f "$RAM"' EXIT
+	qemu_arguments
+	run_machine "$LABEL" || status=$?
+	rm -f "$RAM"
+	judge $status
+	summary $((SECONDS - start))
+}
+
+boot_only()
+{
+	reset_declaration
+	ABOUT="this kernel reaches user space"
+	IMAGES=("$1")
+	STAGES[1]='echo ok 1 - user space'
+	run_test "${2:-boot-only}"
+}
+
+FLAVOUR=fast
+while [ $# -gt 0 ]; do
+	case $1 in
+	--flavour) FLAVOUR=$2; shift 2 ;;
+	--list) list_tests; exit ;;
+	--about) read_declaration "$2"; echo "$ABOUT"; exit ;;
+	boot-only)
+		[ "${2-}" = --kernel ] && [ -e "${3-}" ] ||
+			die "usage: vm.sh boot-only --kernel BZIMAGE"
+		boot_only "$(realpath "$3")" "boot-only${4:+-probe}"
+		exit ;;
+	-*) die "vm.sh does not know '$1'." ;;
+	*) break ;;
+	esac
+done
+[ $# = 1 ] || die "which test? 'make vm T=name'; 'make vm-list' shows them."
+read_declaration "$1"
+run_test "$1"

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The receive path of an 82576 ("igb"), as far as this test needs it.  The
+ * base tree's libvfio driver loops frames back; here they come from outside.
+ */
+#ifndef LU_IGB_H
+#define LU_IGB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lu_state.h"
+
+#define LU_IGB_VENDOR	0x8086
+#define LU_IGB_DEVICE	0x10c9
+
+/*
+ * Brings up the link and lets the device fill the ring in the VM's memory,
+ * all but one slot.  The ring must be prepared, bus mastering be on.
+ * False when the link does not come up within @timeout_ms.
+ */
+bool lu_igb_start_receive(void *bar, int timeout_ms);
+
+/* Reads registers that have no side effect; @command is passed through. */
+struct lu_igb_regs lu_igb_read(const void *bar, uint16_t command);
+
+#endif /* LU_IGB_H */

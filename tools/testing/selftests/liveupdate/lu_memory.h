@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef LU_MEMORY_H
+#define LU_MEMORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * A sealed memfd of @size bytes with every page present.  @huge: in folios of
+ * 2 MiB, and it is an error when the kernel has none to give.
+ */
+int lu_memory_create(const char *name, size_t size, bool huge);
+
+/* Mapped at an address aligned to 2 MiB, so that large folios stay large. */
+void *lu_memory_map(int fd, size_t size);
+
+/*
+ * Calls @report for every physically contiguous piece, in order.  Needs
+ * CAP_SYS_ADMIN.  Returns a digest of the list.
+ */
+uint64_t lu_memory_pieces(const void *start, size_t size,
+			  void (*report)(uint64_t offset, uint64_t phys,
+					 uint64_t len));
+
+#endif /* LU_MEMORY_H */

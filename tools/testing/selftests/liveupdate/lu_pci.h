@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* PCI functions as sysfs shows them; @bdf is domain:bus:dev.fn. */
+#ifndef LU_PCI_H
+#define LU_PCI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LU_PCI_BDF_SIZE		16
+#define LU_PCI_CONFIG_SIZE	4096
+#define LU_PCI_PATH_MAX		16
+
+/* The only function with this vendor and device id. */
+void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE]);
+
+/* Before anything is done to a function that somebody named. */
+void lu_pci_require(const char *bdf, uint16_t vendor, uint16_t device);
+
+/* The bridges above the function, root port first; returns their number. */
+int lu_pci_path(const char *bdf, char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE]);
+
+/* Returns how many bytes of config space there are. */
+size_t lu_pci_read_config(const char *bdf, uint8_t config[LU_PCI_CONFIG_SIZE]);
+
+uint16_t lu_pci_command(const char *bdf);
+
+/* Whichever driver has the function now, vfio-pci has it afterwards. */
+void lu_pci_bind_vfio(const char *bdf);
+
+/* Name of the function's vfio character device, like "vfio0". */
+void lu_pci_vfio_name(const char *bdf, char *name, size_t size);
+
+/*
+ * BAR 0 of a function without a driver.  Enables its decode, which is the
+ * caller's to undo; see lu_pci_enable().
+ */
+void *lu_pci_map_bar0(const char *bdf, size_t size);
+void lu_pci_enable(const char *bdf, bool on);
+
+#endif /* LU_PCI_H */

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/iommufd.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "lu_die.h"
+#include "lu_pci.h"
+#include "lu_vfio.h"
+
+static int open_cdev(const char *bdf)
+{
+	char name[64], path[PATH_MAX];
+	int fd;
+
+	lu_pci_vfio_name(bdf, name, sizeof(name));
+	/* Without an IOMMU the device wants physical addresses, page by page. */
+	if (!strncmp(name, "noiommu-", strlen("noiommu-")))
+		lu_die("%s is %s: boot with an IOMMU, like intel_iommu=on",
+		       bdf, name);
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		lu_die_errno("cannot open %s", path);
+	return fd;
+}
+
+static struct vfio_region_info get_region(struct lu_vfio *dev, uint32_t index)
+{
+	struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_REGION_INFO, &info))
+		lu_die_errno("VFIO_DEVICE_GET_REGION_INFO of region %u", index);
+	return info;
+}
+
+void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
+{
+	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+
+	memset(dev, 0, sizeof(*dev));
+	dev->iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+	if (dev->iommufd < 0)
+		lu_die_errno("cannot open /dev/iommu");
+	dev->fd = open_cdev(bdf);
+	bind.iommufd = dev->iommufd;
+	if (ioctl(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
+		lu_die_errno("VFIO_DEVICE_BIND_IOMMUFD of %s, which must have no other owner",
+			     bdf);
+	dev->config_offset = get_region(dev, VFIO_PCI_CONFIG_REGION_INDEX).offset;
+}
+
+void lu_vfio_attach(struct lu_vfio *dev)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+
+	if (ioctl(dev->iommufd, IOMMU_IOAS_ALLOC, &alloc))
+		lu_die_errno("IOMMU_IOAS_ALLOC");
+	dev->ioas = alloc.out_ioas_id;
+	attach.pt_id = dev->ioas;
+	if (ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
+		lu_die_errno("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+}
+
+void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
+			uint64_t iova)
+{
+	struct iommu_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
+			 IOMMU_IOAS_MAP_WRITEABLE,
+		.ioas_id = dev->ioas,
+		.fd = memfd,
+		.length = size,
+		.iova = iova,
+	};
+
+	if (ioctl(dev->iommufd, IOMMU_IOAS_MAP_FILE, &map))
+		lu_die_errno("IOMMU_IOAS_MAP_FILE of %zu bytes at %#llx", size,
+			     (unsigned long long)iova);
+}
+
+void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size)
+{
+	struct vfio_region_info bar = get_region(dev, VFIO_PCI_BAR0_REGION_INDEX);
+
+	if (bar.size != size || !(bar.flags & VFIO_REGION_INFO_FLAG_MMAP))
+		lu_die("BAR 0 is %#llx bytes and must be %#zx to map: is this an 82576?",
+		       (unsigned long long)bar.size, size);
+	dev->bar0 = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED,
+			 dev->fd, bar.offset);
+	if (dev->bar0 == MAP_FAILED)
+		lu_die_errno("cannot map BAR 0");
+}
+
+uint16_t lu_vfio_command(struct lu_vfio *dev)
+{
+	uint16_t command;
+
+	if (pread(dev->fd, &command, sizeof(command),
+		  dev->config_offset + PCI_COMMAND) != sizeof(command))
+		lu_die_errno("cannot read the command register through vfio");
+	return command;
+}
+
+void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits)
+{
+	uint16_t command = lu_vfio_command(dev) | bits;
+
+	if (pwrite(dev->fd, &command, sizeof(command),
+		   dev->config_offset + PCI_COMMAND) != sizeof(command))
+		lu_die_errno("cannot write the command register through vfio");
+}

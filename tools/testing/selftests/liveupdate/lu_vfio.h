@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A vfio character device and the iommufd it is bound to.
+ *
+ * Not libvfio: its device setup probes drivers that reset the device, and it
+ * does not hand out the pieces one by one, which is what a device that comes
+ * back through a live update needs.
+ */
+#ifndef LU_VFIO_H
+#define LU_VFIO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct lu_vfio {
+	int fd;
+	int iommufd;
+	uint32_t ioas;
+	uint64_t config_offset;
+	void *bar0;
+};
+
+/*
+ * Opens the function's character device and binds it to a new iommufd.  This
+ * resets the function.  Needs vfio-pci bound.
+ */
+void lu_vfio_open(struct lu_vfio *dev, const char *bdf);
+
+/* A new I/O address space, the device attached to it. */
+void lu_vfio_attach(struct lu_vfio *dev);
+
+/* Makes the whole memfd visible to the device at @iova. */
+void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
+			uint64_t iova);
+
+/* BAR 0, which must have exactly this size. */
+void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size);
+
+uint16_t lu_vfio_command(struct lu_vfio *dev);
+void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits);
+
+#endif /* LU_VFIO_H */

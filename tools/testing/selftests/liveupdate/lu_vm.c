@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lu_access.h"
+#include "lu_die.h"
+#include "lu_vm.h"
+
+#define SLOT_RAM	0
+#define SLOT_BAR	1
+#define NAP_NS		1000000
+#define KICK_SIGNAL	SIGUSR1
+
+static_assert(LU_RAM_BASE + LU_CODE_OFFSET == 0x40001000,
+	      "lu_guest_code.lds links for another address");
+
+const char *lu_vm_unavailable(void)
+{
+	static char why[160];
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	int vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+
+	if (vm < 0)
+		snprintf(why, sizeof(why), "%s: %s",
+			 kvm < 0 ? "/dev/kvm" : "KVM_CREATE_VM", strerror(errno));
+	close(vm);
+	close(kvm);
+	return vm < 0 ? why : NULL;
+}
+
+static void set_memory(struct lu_vm *vm, uint32_t slot, uint64_t address,
+		       uint64_t size, void *mem)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = address,
+		.memory_size = mem ? size : 0,
+		.userspace_addr = (uintptr_t)mem,
+	};
+
+	if (ioctl(vm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region))
+		lu_die_errno("KVM refuses the memory slot at %#llx",
+			     (unsigned long long)address);
+}
+
+void lu_vm_set_bar(struct lu_vm *vm, void *bar)
+{
+	set_memory(vm, SLOT_BAR, LU_BAR_BASE, LU_BAR_SIZE, bar);
+}
+
+static void ignore_signal(int signal)
+{
+	(void)signal;
+}
+
+/* The signal's only work is to make KVM_RUN return. */
+static void prepare_kick(void)
+{
+	struct sigaction kick = { .sa_handler = ignore_signal };
+
+	sigaction(KICK_SIGNAL, &kick, NULL);
+}
+
+void lu_vm_create(struct lu_vm *vm, void *ram)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	memset(vm, 0, sizeof(*vm));
+	vm->ram = ram;
+	if (kvm < 0)
+		lu_die_errno("cannot open /dev/kvm");
+	vm->vm_fd = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (vm->vm_fd < 0)
+		lu_die_errno("KVM_CREATE_VM");
+	set_memory(vm, SLOT_RAM, LU_RAM_BASE, LU_RAM_SIZE, ram);
+	vm->vcpu_fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, 0);
+	if (vm->vcpu_fd < 0)
+		lu_die_errno("KVM_CREATE_VCPU");
+	vm->run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
+	vm->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       vm->vcpu_fd, 0);
+	if (vm->run == MAP_FAILED)
+		lu_die_errno("cannot map the vCPU's communication page");
+	close(kvm);
+	prepare_kick();
+}
+
+void lu_vm_destroy(struct lu_vm *vm)
+{
+	if (vm->running)
+		lu_vm_stop(vm);
+	munmap(vm->run, vm->run_size);
+	close(vm->vcpu_fd);
+	close(vm->vm_fd);
+}
+
+static void set_flat_segment(struct kvm_segment *seg, uint8_t type,
+			     uint16_t selector)
+{
+	memset(seg, 0, sizeof(*seg));
+	seg->limit = 0xffffffff;
+	seg->selector = selector;
+	seg->type = type;
+	seg->present = 1;
+	seg->db = 1;
+	seg->s = 1;
+	seg->g = 1;
+}
+
+/* 32-bit protected mode, flat, no paging. */
+static void set_first_registers(struct lu_vm *vm)
+{
+	struct kvm_regs regs = {
+		.rip = LU_RAM_BASE + LU_CODE_OFFSET,
+		.rsp = LU_RAM_BASE + LU_STACK_OFFSET,
+		.rflags = 2,
+	};
+	struct kvm_sregs sregs;
+
+	if (ioctl(vm->vcpu_fd, KVM_GET_SREGS, &sregs))
+		lu_die_errno("KVM_GET_SREGS");
+	set_flat_segment(&sregs.cs, 0xb, 0x8);
+	set_flat_segment(&sregs.ds, 0x3, 0x10);
+	sregs.es = sregs.ds;
+	sregs.fs = sregs.ds;
+	sregs.gs = sregs.ds;
+	sregs.ss = sregs.ds;
+	sregs.cr0 |= 1;
+	if (ioctl(vm->vcpu_fd, KVM_SET_SREGS, &sregs))
+		lu_die_errno("KVM_SET_SREGS");
+	if (ioctl(vm->vcpu_fd, KVM_SET_REGS, &regs))
+		lu_die_errno("KVM_SET_REGS");
+}
+
+void lu_vm_boot(struct lu_vm *vm)
+{
+	struct lu_guest_control *control = lu_vm_control(vm->ram);
+
+	memcpy((char *)vm->ram + LU_CODE_OFFSET, lu_guest_image,
+	       lu_guest_image_end - lu_guest_image);
+	memset(control, 0, sizeof(*control));
+	control->magic = LU_CONTROL_MAGIC;
+	set_first_registers(vm);
+}
+
+static void die_in_thread(struct lu_vm *vm, const char *what)
+{
+	struct kvm_regs regs = { 0 };
+
+	ioctl(vm->vcpu_fd, KVM_GET_REGS, &regs);
+	snprintf(vm->why_dead, sizeof(vm->why_dead), "%s at eip %#llx", what,
+		 (unsigned long long)regs.rip);
+	atomic_store(&vm->dead, true);
+}
+
+const char *lu_vm_why_dead(const struct lu_vm *vm)
+{
+	return atomic_load(&vm->dead) ? vm->why_dead : NULL;
+}
+
+/* The window to a device that is not there. */
+static bool emulate_absent_device(struct kvm_run *run)
+{
+	if (run->mmio.phys_addr < LU_BAR_BASE ||
+	    run->mmio.phys_addr >= LU_BAR_BASE + LU_BAR_SIZE)
+		return false;
+	if (!run->mmio.is_write)
+		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+	return true;
+}
+
+static bool handle_exit(struct lu_vm *vm)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	char what[80];
+
+	switch (vm->run->exit_reason) {
+	case KVM_EXIT_HLT:
+		nanosleep(&nap, NULL);
+		return true;
+	case KVM_EXIT_INTR:
+		return true;
+	case KVM_EXIT_MMIO:
+		if (emulate_absent_device(vm->run))
+			return true;
+		snprintf(what, sizeof(what), "it touched nothing at %#llx",
+			 (unsigned long long)vm->run->mmio.phys_addr);
+		break;
+	default:
+		snprintf(what, sizeof(what), "KVM_RUN ended with exit reason %u",
+			 vm->run->exit_reason);
+	}
+	die_in_thread(vm, what);
+	return false;
+}
+
+/*
+ * An access KVM left to user space is finished by the next KVM_RUN, so there
+ * is always one after the last exit, if only one that returns at once.
+ */
+static void *vcpu_thread(void *arg)
+{
+	struct lu_vm *vm = arg;
+	char what[80];
+
+	for (;;) {
+		if (!ioctl(vm->vcpu_fd, KVM_RUN, 0)) {
+			if (!handle_exit(vm))
+				return NULL;
+		} else if (errno != EINTR && errno != EAGAIN) {
+			snprintf(what, sizeof(what), "KVM_RUN failed: %s",
+				 strerror(errno));
+			die_in_thread(vm, what);
+			return NULL;
+		} else if (atomic_load(&vm->stop)) {
+			return NULL;
+		}
+	}
+}
+
+void lu_vm_start(struct lu_vm *vm)
+{
+	int err;
+
+	atomic_store(&vm->stop, false);
+	vm->run->immediate_exit = 0;
+	err = pthread_create(&vm->thread, NULL, vcpu_thread, vm);
+	if (err)
+		lu_die("cannot start the vCPU's thread: %s", strerror(err));
+	vm->running = true;
+}
+
+void lu_vm_stop(struct lu_vm *vm)
+{
+	atomic_store(&vm->stop, true);
+	/* Whoever misses the signal sees this flag when it enters KVM_RUN. */
+	lu_store(&vm->run->immediate_exit, 1);
+	pthread_kill(vm->thread, KICK_SIGNAL);
+	pthread_join(vm->thread, NULL);
+	vm->running = false;
+}
+
+struct part {
+	unsigned long get, set;
+	size_t offset;
+	const char *name;
+};
+
+#define PART(what, field)						\
+	{ KVM_GET_ ## what, KVM_SET_ ## what,				\
+	  offsetof(struct lu_vcpu_state, field), #what }
+
+/* Special registers first: what they select decides how others are read. */
+static const struct part parts[] = {
+	PART(SREGS, sregs),
+	PART(REGS, regs),
+	PART(FPU, fpu),
+	PART(DEBUGREGS, debugregs),
+	PART(VCPU_EVENTS, events),
+};
+
+/* A processor without XSAVE has none of these. */
+static bool save_xcrs(struct lu_vm *vm, struct lu_vcpu_state *state)
+{
+	if (ioctl(vm->vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_XCRS) <= 0)
+		return false;
+	if (ioctl(vm->vcpu_fd, KVM_GET_XCRS, &state->xcrs))
+		lu_die_errno("KVM_GET_XCRS");
+	return state->xcrs.nr_xcrs;
+}
+
+void lu_vm_save(struct lu_vm *vm, struct lu_vcpu_state *state)
+{
+	const struct part *p;
+
+	memset(state, 0, sizeof(*state));
+	for (p = parts; p < parts + sizeof(parts) / sizeof(*parts); p++)
+		if (ioctl(vm->vcpu_fd, p->get, (char *)state + p->offset))
+			lu_die_errno("KVM_GET_%s", p->name);
+	state->has_xcrs = save_xcrs(vm, state);
+}
+
+void lu_vm_load(struct lu_vm *vm, const struct lu_vcpu_state *state)
+{
+	const struct part *p;
+
+	for (p = parts; p < parts + sizeof(parts) / sizeof(*parts); p++)
+		if (ioctl(vm->vcpu_fd, p->set, (const char *)state + p->offset))
+			lu_die_errno("KVM_SET_%s", p->name);
+	if (state->has_xcrs && ioctl(vm->vcpu_fd, KVM_SET_XCRS, &state->xcrs))
+		lu_die_errno("KVM_SET_XCRS");
+}
+
+struct lu_guest_control lu_vm_read_control(void *ram)
+{
+	struct lu_guest_control *live = lu_vm_control(ram), copy;
+	uint32_t before;
+
+	do {
+		before = __atomic_load_n(&live->lock, __ATOMIC_ACQUIRE);
+		memcpy(&copy, live, sizeof(copy));
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	} while (before & 1 ||
+		 before != __atomic_load_n(&live->lock, __ATOMIC_RELAXED));
+	return copy;
+}
+
+void lu_vm_prepare_ring(void *ram)
+{
+	struct lu_rx_desc *ring = lu_vm_ring(ram);
+	uint32_t slot;
+
+	for (slot = 0; slot < LU_SLOTS; slot++) {
+		ring[slot].read.addr = LU_RAM_BASE + LU_BUFFERS_OFFSET +
+				       slot * LU_SLOT_SIZE;
+		ring[slot].read.header = 0;
+	}
+}

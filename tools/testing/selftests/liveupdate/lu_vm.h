@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* A KVM virtual machine with one vCPU, its memory and a window to a device. */
+#ifndef LU_VM_H
+#define LU_VM_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "lu_state.h"
+
+struct lu_vm {
+	int vm_fd;
+	int vcpu_fd;
+	struct kvm_run *run;
+	size_t run_size;
+	void *ram;
+	pthread_t thread;
+	bool running;
+	atomic_bool stop;
+	atomic_bool dead;
+	char why_dead[160];
+};
+
+/* The guest's code, from lu_guest_blob.S. */
+extern const char lu_guest_image[], lu_guest_image_end[];
+
+/* NULL when a VM can be created on this machine, else the reason. */
+const char *lu_vm_unavailable(void);
+
+/* @ram: LU_RAM_SIZE bytes, which stay the caller's. */
+void lu_vm_create(struct lu_vm *vm, void *ram);
+void lu_vm_destroy(struct lu_vm *vm);
+
+/*
+ * Gives the guest the device's registers, or takes them away with NULL.  A
+ * guest without them reads all ones and writes into the void.
+ */
+void lu_vm_set_bar(struct lu_vm *vm, void *bar);
+
+/* Birth: copies the code, clears the diary, sets the first registers. */
+void lu_vm_boot(struct lu_vm *vm);
+
+/* The vCPU runs in a thread of its own from start to stop. */
+void lu_vm_start(struct lu_vm *vm);
+void lu_vm_stop(struct lu_vm *vm);
+
+/* Only while the vCPU is stopped. */
+void lu_vm_save(struct lu_vm *vm, struct lu_vcpu_state *state);
+void lu_vm_load(struct lu_vm *vm, const struct lu_vcpu_state *state);
+
+/* NULL while the guest is well, else what happened to it. */
+const char *lu_vm_why_dead(const struct lu_vm *vm);
+
+static inline struct lu_guest_control *lu_vm_control(void *ram)
+{
+	return (void *)((char *)ram + LU_CONTROL_OFFSET);
+}
+
+static inline struct lu_rx_desc *lu_vm_ring(void *ram)
+{
+	return (void *)((char *)ram + LU_RING_OFFSET);
+}
+
+static inline struct lu_frame *lu_vm_buffer(void *ram, uint32_t slot)
+{
+	return (void *)((char *)ram + LU_BUFFERS_OFFSET + slot * LU_SLOT_SIZE);
+}
+
+/* A consistent copy of what the guest publishes while it runs. */
+struct lu_guest_control lu_vm_read_control(void *ram);
+
+/* All descriptors in the form the device reads, none of them done. */
+void lu_vm_prepare_ring(void *ram);
+
+#endif /* LU_VM_H */

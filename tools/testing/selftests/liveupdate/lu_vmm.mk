@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The small VMM, its guest and their test.  Included by the Makefile here after
+# lib.mk and libliveupdate.mk; or stand-alone, for static binaries from a
+# kernel source that does not have these files:
+#
+#	make -C DIR -f lu_vmm.mk OUTPUT=DIR KSRC=KERNEL-SOURCE KHDR=HEADERS
+#
+# where HEADERS is what "make headers_install INSTALL_HDR_PATH=HEADERS" made.
+
+ifndef LIBLIVEUPDATE_O
+LU_STANDALONE := 1
+
+ifeq ($(wildcard $(KSRC)/tools/testing/selftests/liveupdate/lib/libliveupdate.mk),)
+$(error KSRC='$(KSRC)' is not a kernel source with selftests/liveupdate/lib: set KSRC)
+endif
+ifeq ($(wildcard $(KHDR)/include/linux/liveupdate.h),)
+$(error KHDR='$(KHDR)' has no include/linux/liveupdate.h: run "make headers_install INSTALL_HDR_PATH=..." and set KHDR)
+endif
+ifeq ($(OUTPUT),)
+$(error OUTPUT is not set: name the directory for the binaries)
+endif
+
+top_srcdir := $(KSRC)
+selfdir := $(KSRC)/tools/testing/selftests
+KHDR_INCLUDES := -isystem $(KHDR)/include
+CFLAGS += $(KHDR_INCLUDES) -isystem $(selfdir) -D_GNU_SOURCE= -Wall -O2
+LU_CFLAGS := -Wextra
+LDFLAGS += -static
+
+all:
+
+include $(selfdir)/liveupdate/lib/libliveupdate.mk
+endif
+
+include $(top_srcdir)/scripts/subarch.include
+ARCH ?= $(SUBARCH)
+
+# The guest is x86 code and so is the VMM's idea of a vCPU.
+ifneq ($(filter x86 x86_64,$(ARCH)),)
+
+LU_OUTPUT := $(OUTPUT)/lu
+LU_C := lu_die.c lu_memory.c lu_state.c lu_vm.c lu_pci.c lu_vfio.c lu_igb.c
+LU_O := $(patsubst %.c,$(LU_OUTPUT)/%.o,$(LU_C)) $(LU_OUTPUT)/lu_guest_blob.o
+LU_PROGS := $(OUTPUT)/lu_vmm $(OUTPUT)/lu_selftest
+
+LU_LD ?= $(CROSS_COMPILE)ld
+LU_OBJCOPY ?= $(CROSS_COMPILE)objcopy
+
+# Nothing may be expected of whoever starts the guest but a stack.
+LU_GUEST_CFLAGS := -m32 -ffreestanding -fno-pic -fno-stack-protector \
+	-fcf-protection=none -fno-asynchronous-unwind-tables \
+	-ffunction-sections -mgeneral-regs-only -Wall -Wextra -O2
+
+# lib.mk has already looked at its own lists, so these join them by hand.
+TEST_CUSTOM_PROGS += $(OUTPUT)/lu_selftest
+TEST_GEN_FILES += $(OUTPUT)/lu_vmm
+EXTRA_CLEAN += $(LU_OUTPUT) $(OUTPUT)/lu_selftest
+
+all: $(LU_PROGS)
+
+$(LU_OUTPUT):
+	mkdir -p $@
+
+$(LU_OUTPUT)/lu_guest_code.o: lu_guest_code.c lu_guest.h lu_access.h | $(LU_OUTPUT)
+	$(CC) $(LU_GUEST_CFLAGS) -c $< -o $@
+
+$(LU_OUTPUT)/lu_guest_code.elf: $(LU_OUTPUT)/lu_guest_code.o lu_guest_code.lds
+	$(LU_LD) -m elf_i386 -T lu_guest_code.lds $< -o $@
+
+$(LU_OUTPUT)/lu_guest_code.bin: $(LU_OUTPUT)/lu_guest_code.elf
+	$(LU_OBJCOPY) -O binary $< $@
+
+$(LU_OUTPUT)/lu_guest_blob.o: lu_guest_blob.S $(LU_OUTPUT)/lu_guest_code.bin
+	$(CC) -I$(LU_OUTPUT) -c $< -o $@
+
+$(LU_OUTPUT)/%.o: %.c | $(LU_OUTPUT)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(LU_CFLAGS) $(TARGET_ARCH) -MD -c $< -o $@
+
+$(LU_PROGS): $(OUTPUT)/%: $(LU_OUTPUT)/%.o $(LU_O) $(LIBLIVEUPDATE_O)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(TARGET_ARCH) $^ $(LDLIBS) -lpthread -o $@
+
+-include $(wildcard $(LU_OUTPUT)/*.d)
+
+else
+$(info lu_vmm: skipped, its guest is x86 code and ARCH is $(ARCH))
+endif
+
+ifdef LU_STANDALONE
+clean:
+	$(RM) -r $(EXTRA_CLEAN) $(TEST_GEN_FILES)
+
+.PHONY: all clean
+endif
