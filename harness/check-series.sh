@@ -44,7 +44,7 @@ good()
 
 skip()
 {
-	SKIPPED="$SKIPPED; $*"
+	SKIPPED="${SKIPPED:+$SKIPPED; }$*"
 	printf 'skipped: %s\n' "$*"
 }
 
@@ -344,7 +344,7 @@ main()
 
 	[ "$FAULTS" = 0 ] ||
 		die "check-series found $FAULTS faults: the lines that begin with 'not ok' name them."
-	step "the series is clean${SKIPPED:+ (skipped${SKIPPED})}"
+	step "the series is clean${SKIPPED:+, but skipped: $SKIPPED}"
 }
 
 main "$@"

@@ -21,8 +21,10 @@ reset_declaration()
 {
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max
-	DEVICES=() PROGRAMS=() EXPECT=() OBSERVE=() SKIP=''
-	STAGE_APPEND=() STAGES=() NEEDS=()
+	PORTS=0 DEVICES=() PROGRAMS=() EXPECT=() OBSERVE=() SKIP=''
+	STAGE_APPEND=() STAGES=()
+	# KASAN's shadow and KHO's scratch do not fit beside each other in less.
+	[ "$FLAVOUR" = fast ] || MEMORY=2560M
 }
 
 about() { ABOUT=$*; }
@@ -43,7 +45,7 @@ expect() { EXPECT+=("$*"); }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
 skip() { SKIP=$*; }
 
-PORTS=0
+
 root_port()
 {
 	PORTS=$((PORTS + 1))

@@ -157,7 +157,8 @@ static void follow_boot(struct console *c, struct phases *p, uint64_t now,
 	if (strstr(line, "kexec_core: Starting new kernel")) {
 		phases_enter(p, PHASE_PURGATORY, now);
 		c->jumped = true;
-	} else if (version && (!c->stage || c->jumped)) {
+	} else if (version && (!c->stage || c->jumped ||
+			       phases_current(p) == PHASE_SHUTDOWN)) {
 		new_kernel(c, version + strlen("Linux version "));
 		phases_enter(p, PHASE_EARLY_BOOT, now);
 	} else if (strstr(line, "ACPI: PCI Root Bridge") &&

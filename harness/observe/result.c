@@ -201,7 +201,7 @@ static void put_iommu(const struct observe *o)
 		else
 			others++;
 	}
-	put_count("translation_disabled", translation_seen(o), off);
+	put_count("translation_disabled", translation_seen(o) && o->phases.n, off);
 	put_count("iommu_faults.device", on, device);
 	put_count("iommu_faults.others", on, others);
 	put_count("iommu_faults.silenced", on, silenced);

@@ -20,7 +20,8 @@ shade(p) = p eq "before" ? 0xf3f3f3 : p eq "shutdown" ? 0xf2a97e : \
 	p eq "after" ? 0xf3f3f3 : 0xffffff
 nice(p) = p eq "early_boot" ? "early boot" : p eq "user_space" ? "user space" : p
 
-set multiplot layout runs, 1 margins 0.07, 0.975, 0.09 / (runs > 1 ? runs * 0.75 : 1), 1 - 0.07 / (runs > 1 ? runs * 0.85 : 1) spacing 0, 0.22 / runs
+height = panel * runs + 20.0
+set multiplot layout runs, 1 margins 0.07, 0.975, 60 / height, 1 - 36 / height spacing 0, 88 / height
 set border 3 lc rgb "#444444"
 set tics nomirror out textcolor rgb "#444444"
 set style fill solid 1.0 noborder

@@ -89,6 +89,16 @@ write_text()
 		values kernels "$@" | paste -sd' ')"
 }
 
+# Those of the runs in which frames were sent: the picture has nothing else.
+with_frames()
+{
+	local dir
+
+	for dir; do
+		[ -z "$(values frames.sent "$dir")" ] || echo "$dir"
+	done
+}
+
 # annotations DIR: what is written into its panel, one line each.
 annotations()
 {
@@ -144,5 +154,11 @@ check_runs "$@"
 mkdir -p "$OUT"
 write_json "$@" >"$OUT/report.json"
 write_text "$@" >"$OUT/report.txt"
-write_picture "$OUT/report.svg" svg "$@"
-write_picture "$OUT/report.png" pngcairo "$@"
+mapfile -t DRAWN < <(with_frames "$@")
+if [ ${#DRAWN[@]} = 0 ]; then
+	rm -f "$OUT/report.svg" "$OUT/report.png"
+	step "no run sent frames: there is no picture"
+	exit
+fi
+write_picture "$OUT/report.svg" svg "${DRAWN[@]}"
+write_picture "$OUT/report.png" pngcairo "${DRAWN[@]}"

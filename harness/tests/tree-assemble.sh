@@ -145,7 +145,8 @@ test_another_base()
 	same "$(in_tree status --porcelain)" ''
 }
 
-# A git that is killed together with its caller once it wrote the files.
+# A git that is killed together with its caller when the files are written and
+# the index is not.
 test_interrupted_run_is_cleaned_up()
 {
 	local head real
@@ -157,12 +158,20 @@ test_interrupted_run_is_cleaned_up()
 	cat >"$SCRATCH/bin/git" <<-WRAPPER
 	#!/bin/sh
 	case "\$*" in
-	*"read-tree -m -u"*) "$real" "\$@"; kill -9 \$PPID; exit 1 ;;
+	*"read-tree -m -u"*)
+		cp "$REPO/build/linux/.git/index" "$SCRATCH/index"
+		"$real" "\$@"
+		mv "$SCRATCH/index" "$REPO/build/linux/.git/index"
+		touch "$REPO/build/linux/.git/index.lock"
+		kill -9 \$PPID
+		exit 1 ;;
 	esac
 	exec "$real" "\$@"
 	WRAPPER
 	chmod +x "$SCRATCH/bin/git"
 	echo '/* changed */' >>"$REPO/drivers/pci/liveupdate.c"
+	echo 'int added;' >"$REPO/drivers/pci/added.c"
+	sed -i '/^0002/s|$| drivers/pci/added.c|' "$REPO/patches/series"
 	run env PATH="$SCRATCH/bin:$PATH" "$REPO/harness/tree.sh" tree
 	[ "$STATUS" -gt 1 ] || fail "it was not interrupted"
 	same "$(in_tree rev-parse HEAD)" "$head"
@@ -170,6 +179,7 @@ test_interrupted_run_is_cleaned_up()
 	works tree
 	same "$(in_tree status --porcelain)" ''
 	grep -q changed "$REPO/build/linux/drivers/pci/liveupdate.c" || fail "not in the tree"
+	[ -e "$REPO/build/linux/drivers/pci/added.c" ] || fail "the added file is not in the tree"
 }
 
 test_interrupted_first_run_is_cleaned_up()

@@ -38,13 +38,17 @@ test_new_commit_becomes_a_patch()
 	works tree
 	echo 'int more;' >>"$REPO/build/linux/kernel/core.c"
 	echo 'int whole;' >"$REPO/build/linux/kernel/whole.c"
+	printf '#!/bin/sh
+' >"$REPO/build/linux/kernel/run.sh"
+	chmod +x "$REPO/build/linux/kernel/run.sh"
 	commit -m 'core: do more, and "more" \ of it' -m 'Because.'
 	works refresh
-	same "$(tail -n 1 "$REPO/patches/series")" '0003-core-do-more-and-more-of-it.patch  kernel/whole.c'
+	same "$(tail -n 1 "$REPO/patches/series")" '0003-core-do-more-and-more-of-it.patch  kernel/run.sh kernel/whole.c'
 	same "$(sed -n 1,4p "$REPO/patches/0003-core-do-more-and-more-of-it.patch")" \
 		"$(printf 'core: do more, and "more" \\ of it\n\nBecause.\n---')"
 	same "$(grep -c '^index ' "$REPO"/patches/0003*)" 0
 	same "$(cat "$REPO/kernel/whole.c")" 'int whole;'
+	[ -x "$REPO/kernel/run.sh" ] || fail "not executable"
 	same "$(in_tree log -1 --format=%an)" liveupdate
 	round_trip
 }
