@@ -15,7 +15,8 @@ export TOP BUILD CACHE
 export LC_ALL=C
 
 # One object in ccache serves every tree and directory it is built in ...
-export CCACHE_BASEDIR=/ CCACHE_NOHASHDIR=1 CCACHE_MAXSIZE=15G
+export CCACHE_DIR=$CACHE/ccache CCACHE_BASEDIR=/ CCACHE_NOHASHDIR=1
+export CCACHE_MAXSIZE=15G
 
 # ... which works only when a kernel is a function of its source and nothing
 # else. An empty LOCALVERSION is what keeps the "+" of a git tree away.

@@ -82,6 +82,7 @@ summary_line()
 run_host_tests()
 {
 	host_test observe "$BUILD/bin/observe-selftest"
+	host_test observe-ends "$H/observe/test.sh"
 	host_test host "$H/tests/host.sh"
 }
 

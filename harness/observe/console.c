@@ -58,6 +58,24 @@ static const char *number_or_star(const char *text, int star, int *value)
 	return end > text && *end == ':' && *value >= 0 ? end + 1 : NULL;
 }
 
+/*
+ * "2:" is exactly two, "2+:" two or more, "*:" any number.  Returns what
+ * follows the colon, NULL when it is none of these.
+ */
+static const char *read_count(const char *text, struct expectation *e)
+{
+	char *end;
+
+	if (text[0] == '*')
+		return number_or_star(text, -1, &e->count);
+	e->count = strtol(text, &end, 10);
+	if (end == text || e->count < 0)
+		return NULL;
+	e->at_least = *end == '+';
+	end += e->at_least;
+	return *end == ':' ? end + 1 : NULL;
+}
+
 /* STAGE:COUNT:REGEX when @counted, STAGE:REGEX when not; NULL when good. */
 const char *gate_declare(struct gate *g, const char *declaration, bool counted)
 {
@@ -65,9 +83,9 @@ const char *gate_declare(struct gate *g, const char *declaration, bool counted)
 
 	e.text = number_or_star(declaration, 0, &e.stage);
 	if (e.text && counted)
-		e.text = number_or_star(e.text, -1, &e.count);
+		e.text = read_count(e.text, &e);
 	if (!e.text || !*e.text)
-		return counted ? "it must read STAGE:COUNT:REGEX" :
+		return counted ? "it must read STAGE:COUNT:REGEX or STAGE:COUNT+:REGEX" :
 				 "it must read STAGE:REGEX";
 	if (regcomp(&e.re, e.text, REG_EXTENDED | REG_NOSUB))
 		return "its regular expression is wrong";
@@ -120,11 +138,13 @@ const char *gate_unmet(const struct gate *g, char *buf, size_t size)
 	for (i = 0; i < g->expects; i++) {
 		const struct expectation *e = &g->expect[i];
 
-		if (e->count < 0 || e->count == e->seen)
+		if (e->count < 0 || e->count == e->seen ||
+		    (e->at_least && e->seen > e->count))
 			continue;
 		snprintf(buf, size,
-			 "the declared console line '%s' came %d times, not %d",
-			 e->text, e->seen, e->count);
+			 "the declared console line '%s' came %d times, not %d%s",
+			 e->text, e->seen, e->count,
+			 e->at_least ? " or more" : "");
 		return buf;
 	}
 	return NULL;

@@ -202,6 +202,7 @@ void guest_write(const struct guest *g, const struct phases *p);
 struct expectation {
 	int stage;		/* 0: any */
 	int count;		/* -1: any */
+	bool at_least;		/* @count or more */
 	int seen;
 	const char *text;
 	regex_t re;

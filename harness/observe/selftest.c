@@ -468,6 +468,20 @@ static void test_gate(void)
 	point(!gate_line(&g, 3, "Call Trace:"), "allowed any number of times");
 }
 
+static void test_gate_at_least(void)
+{
+	struct gate g = { 0 };
+	char buf[256];
+
+	gate_declare(&g, "1:2+:BUG: .*often", true);
+	gate_line(&g, 1, "BUG: comes often");
+	point(gate_unmet(&g, buf, sizeof(buf)) != NULL,
+	      "once is not twice or more");
+	gate_line(&g, 1, "BUG: comes often");
+	gate_line(&g, 1, "BUG: comes often");
+	point(!gate_unmet(&g, buf, sizeof(buf)), "thrice is twice or more");
+}
+
 static void test_phases(void)
 {
 	struct phases p = { 0 };
@@ -519,6 +533,7 @@ int main(void)
 	test_memory();
 	test_guest();
 	test_gate();
+	test_gate_at_least();
 	test_phases();
 	test_console();
 	printf("1..%u\n", tests);

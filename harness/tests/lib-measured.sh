@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced by declarations of measured runs: an igb behind one root port that a
+# small VM owns, and the range its I/O addresses would hit untranslated kept free.
+append 'memmap=16M$0x40000000'
+rate 100
+root_port rp0
+traffic rp0
+program liveupdate/lu_vmm
