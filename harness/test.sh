@@ -38,6 +38,7 @@ planned_runs()
 	"$H/vm.sh" --list | while IFS=$'\t' read -r name flavours about; do
 		for flavour in $flavours; do
 			case $flavour in
+			none) ;;
 			full) [ -z "$FULL" ] || echo "$name fast" ;;
 			full-debug) [ -z "$FULL" ] || echo "$name debug" ;;
 			*) echo "$name $flavour" ;;
@@ -82,6 +83,7 @@ summary_line()
 run_host_tests()
 {
 	host_test observe "$BUILD/bin/observe-selftest"
+	[ -z "$FULL" ] || host_test cost "$H/cost.sh"
 	host_test observe-ends "$H/observe/test.sh"
 	host_test host "$H/tests/host.sh"
 }

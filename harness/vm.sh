@@ -20,11 +20,13 @@ KERNEL=$TOP/harness/kernel.sh
 reset_declaration()
 {
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
-	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max
+	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
 	PORTS=0 DEVICES=() PROGRAMS=() EXPECT=() OBSERVE=() SKIP=''
-	STAGE_APPEND=() STAGES=()
-	# KASAN's shadow and KHO's scratch do not fit beside each other in less.
-	[ "$FLAVOUR" = fast ] || MEMORY=2560M
+	STAGE_APPEND=() STAGES=() ICOUNT=()
+	# KASAN's shadow is allocated from KHO's scratch and counted into its
+	# size: left to itself the scratch is now and then too large to be had.
+	[ "$FLAVOUR" = fast ] ||
+		MEMORY=2560M APPEND=' kho_scratch=640M,64M,64M'
 }
 
 about() { ABOUT=$*; }
@@ -44,6 +46,8 @@ stage() { STAGES[$1]=$(cat); }
 expect() { EXPECT+=("$*"); }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
 skip() { SKIP=$*; }
+# One CPU whose clock counts instructions: costs become repeatable.
+icount() { ICOUNT=(-icount shift=0,align=off,sleep=off -seed 1) CPUS=1; }
 
 
 root_port()
@@ -182,7 +186,7 @@ qemu_arguments()
 	      -fsdev "local,id=host,path=share,security_model=none,readonly=on"
 	      -device "virtio-9p-pci,fsdev=host,mount_tag=host")
 	[ "$IOMMU" = none ] || ARGS+=(-device "$IOMMU")
-	ARGS+=(${DEVICES[@]+"${DEVICES[@]}"})
+	ARGS+=(${ICOUNT[@]+"${ICOUNT[@]}"} ${DEVICES[@]+"${DEVICES[@]}"})
 }
 
 run_machine()
@@ -276,7 +280,7 @@ judge()
 
 	case $status in
 	0) point ok "the machine ended well, no splat" ;;
-	4) point ok "machine # SKIP $(tail -n 1 "$DIR/observe.log")"; return 0 ;;
+	4) point "not ok" "skipped, and nothing declares that it may be" ;;
 	*) point "not ok" "the machine: $(tail -n 1 "$DIR/observe.log")" ;;
 	esac
 	ktap_points
