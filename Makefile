@@ -51,8 +51,8 @@ selftests: tree
 	@$(H)/kernel.sh selftests >/dev/null
 
 #: make vm T=name     one test in its machine; FLAVOUR=debug, PROGRESS=1
-vm: tree
-	@$(H)/test.sh --build-only $(or $(FLAVOUR),fast)
+vm:
+	@$(H)/test.sh --build-ready $(or $(FLAVOUR),fast)
 	@$(H)/vm.sh --flavour $(or $(FLAVOUR),fast) $(T)
 
 #: make vm-list       the tests

@@ -7,6 +7,7 @@
 #	test.sh			everything that fits into 40 minutes
 #	test.sh --full		the rest too
 #	test.sh --build-only [FLAVOUR...]
+#	test.sh --build-ready [FLAVOUR...]	with unfinished work in build/linux
 
 . "$(dirname "$0")/lib.sh"
 
@@ -20,7 +21,7 @@ build_all()
 
 	need_space "$BUILD" 12
 	"$H/base.sh" >/dev/null
-	"$H/tree.sh" tree
+	"$H/tree.sh" "$TREE_VERB"
 	"$H/observe/build.sh"
 	"$H/kernel.sh" initrd >/dev/null
 	"$H/kernel.sh" image base fast >/dev/null
@@ -134,9 +135,10 @@ total()
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }
 
-FULL=
+FULL= TREE_VERB=tree
 case ${1-} in
 --build-only) shift; build_all "$@"; exit ;;
+--build-ready) TREE_VERB=ready; shift; build_all "$@"; exit ;;
 --full) FULL=1 ;;
 '') ;;
 *) die "usage: test.sh [--full]" ;;

@@ -8,20 +8,26 @@
 SELFTESTS=$TOP/tools/testing/selftests/liveupdate
 FLAGS=(-O2 -Wall -Wextra -I "$SELFTESTS")
 
+up_to_date()
+{
+	local out=$BUILD/bin/$1
+
+	[ -x "$out" ] && [ -z "$(find "$TOP/harness/observe" \
+		"$SELFTESTS/lu_guest.h" -newer "$out" -name '*.[ch]')" ]
+}
+
 # program NAME FLAG...
 program()
 {
 	local out=$BUILD/bin/$1
 	shift
 
-	[ -z "$(find "$TOP/harness/observe" "$SELFTESTS/lu_guest.h" \
-		-newer "$out" -name '*.[ch]' 2>/dev/null || echo missing)" ] &&
-		[ -x "$out" ] && return
 	gcc "${FLAGS[@]}" "$@" "$TOP"/harness/observe/*.c -o "$out.new" ||
 		die "$(basename "$out") does not build: see the compiler's message above."
 	mv "$out.new" "$out"
 }
 
+up_to_date observe && up_to_date observe-selftest && exit
 mkdir -p "$BUILD/bin"
 take_lock "$BUILD/observe.lock"
 program observe

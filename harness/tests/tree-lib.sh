@@ -182,6 +182,7 @@ make_repository()
 
 	mkdir -p "$dir"/{harness,patches,drivers/pci,include/uapi/linux/luo,tools/testing/selftests/liveupdate}
 	cp "$HARNESS"/{lib,apt,base,tree,check-series}.sh "$HARNESS/base.pin" "$dir/harness/"
+	cp -r "$HARNESS/tree" "$dir/harness/"
 	echo '/build/' >"$dir/.gitignore"
 	printf 'PCI DEVICE LIVE UPDATE\nL:\tpci@example.org\nF:\tdrivers/pci/liveupdate.c\n' >"$dir/MAINTAINERS"
 	echo '/* the wire */' >"$dir/include/uapi/linux/luo/abi.h"

@@ -170,6 +170,21 @@ test_uncommitted_changes()
 	refused_and_unchanged 'build/linux has uncommitted changes \(kernel/more\.c\).*make refresh'
 }
 
+test_work_taken_as_it_stands()
+{
+	ready() { (cd "$REPO" && harness/tree.sh ready); }
+	be_somebody
+	works ready
+	echo 'int more;' >>"$REPO/build/linux/kernel/core.c"
+	echo '/* newer here */' >>"$REPO/drivers/pci/liveupdate.c"
+	stamps >"$SCRATCH/before"
+	works ready
+	commit -m 'core: more'
+	works ready
+	stamps >"$SCRATCH/after"
+	same "$(touched "$SCRATCH/before" "$SCRATCH/after")" '' 'nothing touched'
+}
+
 test_another_branch()
 {
 	works tree
@@ -193,5 +208,5 @@ test_no_series()
 
 test_wrong_verb()
 {
-	refused 'usage: harness/tree\.sh tree\|refresh\|series' "$REPO/harness/tree.sh" trees
+	refused 'usage: harness/tree\.sh tree\|ready\|refresh\|series' "$REPO/harness/tree.sh" trees
 }
