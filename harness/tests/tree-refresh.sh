@@ -170,6 +170,18 @@ test_uncommitted()
 	snapshot | cmp "$SCRATCH/before" -
 }
 
+test_new_file_left_out_by_mistake()
+{
+	be_somebody
+	works tree
+	in_tree rm -q --cached include/uapi/linux/luo/abi.h
+	echo include/uapi/linux/luo/abi.h >>"$REPO/build/linux/.git/info/exclude"
+	in_tree commit -q --amend -m 'again'
+	snapshot >"$SCRATCH/before"
+	refused 'include/uapi/linux/luo/abi\.h is in no commit .* git -C .* add -f' refresh
+	snapshot | cmp "$SCRATCH/before" -
+}
+
 test_unfinished_rebase()
 {
 	be_somebody

@@ -276,6 +276,18 @@ take()
 	done <"$WORK/take"
 }
 
+# refuse_forgotten: a new file that is in no commit any more and still lies
+# there was left out, most likely because git ignores it, not dropped.
+refuse_forgotten()
+{
+	local path
+
+	while read -r path; do
+		[ -e "$STAGE/$path" ] || [ ! -e "$REPO/$path" ] ||
+			die "$path is in no commit of build/linux but lies there: add it with git -C $TREE add -f $path, or remove it."
+	done <"$WORK/take"
+}
+
 refresh()
 {
 	local staged
@@ -293,6 +305,7 @@ refresh()
 	require_faithful "$TIP"
 	compare_sides "$staged"
 	refuse_conflicts
+	refuse_forgotten
 	take
 	tree_git update-ref refs/liveupdate/before-refresh HEAD
 	move_to "$TIP" "$staged"

@@ -95,7 +95,10 @@ static inline long long lu_channel_now_ms(void)
 	return ts.tv_sec * 1000LL + ts.tv_nsec / 1000000;
 }
 
-/* One line without its newline; -1 with ETIMEDOUT, EPROTO or what read said. */
+/*
+ * One line without its newline; -1 with ETIMEDOUT, EPROTO (too long), EPIPE
+ * (nobody at the other end) or what read said.
+ */
 static inline int lu_channel_read_line(char *line, size_t size,
 				       long long deadline_ms)
 {
@@ -104,12 +107,16 @@ static inline int lu_channel_read_line(char *line, size_t size,
 
 	while (len < size) {
 		long long left = deadline_ms - lu_channel_now_ms();
+		ssize_t got;
 
 		if (left <= 0 || poll(&p, 1, left) == 0) {
 			errno = ETIMEDOUT;
 			return -1;
 		}
-		if (read(lu_channel_fd, line + len, 1) != 1)
+		got = read(lu_channel_fd, line + len, 1);
+		if (got == 0)
+			errno = EPIPE;
+		if (got != 1)
 			return -1;
 		if (line[len] == '\n') {
 			line[len] = '\0';

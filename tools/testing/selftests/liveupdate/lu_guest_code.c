@@ -101,11 +101,11 @@ static void take_frame(struct diary *d)
 	check_frame(d, (const struct lu_frame *)buffer_address(slot),
 		    descriptor(slot)->wb.length);
 	lu_barrier();
-	rearm(slot);
-	lu_barrier();
 	d->next_slot = (slot + 1) % LU_SLOTS;
 	d->owed++;
 	publish(d);
+	lu_barrier();
+	rearm(slot);
 }
 
 /*

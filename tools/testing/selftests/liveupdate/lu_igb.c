@@ -8,7 +8,6 @@
 /* 82576 datasheet chapter 8; queue 0 by its documented addresses. */
 #define CTRL			0x00000
 #define CTRL_SLU		0x00000040
-#define STATUS			0x00008
 #define STATUS_LU		0x00000002
 #define CTRL_EXT		0x00018
 #define CTRL_EXT_DRV_LOAD	0x10000000
@@ -93,14 +92,14 @@ bool lu_igb_start_receive(void *bar, int timeout_ms)
 		       lu_read_reg(bar, RXDCTL0));
 	/* Only a running queue takes descriptors. */
 	lu_write_reg(bar, LU_IGB_RDT0, LU_SLOTS - 1);
-	return await_bit(bar, STATUS, STATUS_LU, timeout_ms);
+	return await_bit(bar, LU_IGB_STATUS, STATUS_LU, timeout_ms);
 }
 
 struct lu_igb_regs lu_igb_read(const void *bar, uint16_t command)
 {
 	struct lu_igb_regs regs = {
 		.command = command,
-		.status = lu_read_reg(bar, STATUS),
+		.status = lu_read_reg(bar, LU_IGB_STATUS),
 		.rctl = lu_read_reg(bar, RCTL),
 		.ring_address = lu_read_reg(bar, RDBAL0),
 		.ring_bytes = lu_read_reg(bar, RDLEN0),

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mman.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lu_access.h"
@@ -9,18 +11,9 @@
 #include "lu_memory.h"
 
 #define HUGE_SIZE		0x200000ul
-#define SHMEM_HUGE_SWITCH	"/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define SEALS			(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define PAGEMAP_PRESENT		0x8000000000000000ull
 #define PAGEMAP_PFN		0x007fffffffffffffull
-
-static void allow_huge_shmem(void)
-{
-	int fd = open(SHMEM_HUGE_SWITCH, O_WRONLY);
-
-	if (fd < 0 || write(fd, "advise", 6) != 6)
-		lu_die_errno("huge folios need a writable %s", SHMEM_HUGE_SWITCH);
-	close(fd);
-}
 
 /* Only for a new file, whose content is zero. */
 static void populate(void *ram, size_t size)
@@ -31,11 +24,19 @@ static void populate(void *ram, size_t size)
 		lu_store((char *)ram + i, 0);
 }
 
-static void refuse_small_piece(uint64_t offset, uint64_t phys, uint64_t len)
+/*
+ * Collapsing needs no system-wide setting, and it is all or nothing: folios
+ * that merely lie side by side do not count.
+ */
+static void make_huge(void *ram, size_t size)
 {
-	if (offset % HUGE_SIZE || phys % HUGE_SIZE || len % HUGE_SIZE)
-		lu_die("small folios at %#llx of the VM's memory: free some memory or drop --huge",
-		       (unsigned long long)offset);
+	int tries = 10;
+
+	while (madvise(ram, size, MADV_COLLAPSE)) {
+		if (errno != EAGAIN || !--tries)
+			lu_die_errno("no folios of 2 MiB: free memory or drop --huge");
+		usleep(10000);
+	}
 }
 
 void *lu_memory_map(int fd, size_t size)
@@ -59,20 +60,24 @@ int lu_memory_create(const char *name, size_t size, bool huge)
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	void *ram;
 
-	if (huge)
-		allow_huge_shmem();
 	if (fd < 0 || ftruncate(fd, size))
 		lu_die_errno("cannot create a memfd of %zu bytes", size);
 	ram = lu_memory_map(fd, size);
-	if (huge && madvise(ram, size, MADV_HUGEPAGE))
-		lu_die_errno("MADV_HUGEPAGE on the VM's memory");
 	populate(ram, size);
 	if (huge)
-		lu_memory_pieces(ram, size, refuse_small_piece);
+		make_huge(ram, size);
 	munmap(ram, size);
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL))
+	if (fcntl(fd, F_ADD_SEALS, SEALS))
 		lu_die_errno("cannot seal the memfd %s", name);
 	return fd;
+}
+
+bool lu_memory_is_whole(int fd, size_t size)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && (size_t)st.st_size == size &&
+	       (fcntl(fd, F_GET_SEALS) & SEALS) == SEALS;
 }
 
 /* FNV-1a, a word at a time. */

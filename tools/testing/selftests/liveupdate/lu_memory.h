@@ -12,6 +12,9 @@
  */
 int lu_memory_create(const char *name, size_t size, bool huge);
 
+/* Does a memfd that comes from elsewhere have this size, and is it sealed? */
+bool lu_memory_is_whole(int fd, size_t size);
+
 /* Mapped at an address aligned to 2 MiB, so that large folios stay large. */
 void *lu_memory_map(int fd, size_t size);
 

@@ -65,17 +65,57 @@ size_t lu_pci_read_config(const char *bdf, uint8_t config[LU_PCI_CONFIG_SIZE])
 	return len;
 }
 
-static uint16_t config_word(const char *bdf, size_t offset)
+/* Asks the kernel, not the device: any function of the machine may be asked. */
+static unsigned long read_number(const char *bdf, const char *name)
 {
-	uint8_t config[LU_PCI_CONFIG_SIZE];
+	int fd = open_attribute(bdf, name, O_RDONLY);
+	char text[32];
+	ssize_t got = read(fd, text, sizeof(text) - 1);
 
-	lu_pci_read_config(bdf, config);
-	return config[offset] | config[offset + 1] << 8;
+	if (got <= 0)
+		lu_die_errno("cannot read %s of %s", name, bdf);
+	close(fd);
+	text[got] = '\0';
+	return strtoul(text, NULL, 0);
+}
+
+static bool is_device(const char *bdf, uint16_t vendor, uint16_t device)
+{
+	return read_number(bdf, "vendor") == vendor &&
+	       read_number(bdf, "device") == device;
 }
 
 uint16_t lu_pci_command(const char *bdf)
 {
-	return config_word(bdf, PCI_COMMAND);
+	int fd = open_attribute(bdf, "config", O_RDONLY);
+	uint16_t command;
+
+	if (pread(fd, &command, sizeof(command), PCI_COMMAND) != sizeof(command))
+		lu_die_errno("cannot read the command register of %s", bdf);
+	close(fd);
+	return command;
+}
+
+/* The driver's name, empty when there is none. */
+static void current_driver(const char *bdf, char *name, size_t size)
+{
+	char link[PATH_MAX], target[PATH_MAX];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), DEVICES "/%s/driver", bdf);
+	len = readlink(link, target, sizeof(target) - 1);
+	target[len < 0 ? 0 : len] = '\0';
+	snprintf(name, size, "%s",
+		 strrchr(target, '/') ? strrchr(target, '/') + 1 : "");
+}
+
+/* Nobody's network may end because it was the only one of its kind. */
+static bool is_free(const char *bdf)
+{
+	char driver[64];
+
+	current_driver(bdf, driver, sizeof(driver));
+	return !driver[0] || !strcmp(driver, "vfio-pci");
 }
 
 void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE])
@@ -88,26 +128,22 @@ void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE])
 		lu_die_errno("cannot open %s", DEVICES);
 	while ((e = readdir(dir))) {
 		if (e->d_name[0] == '.' ||
-		    config_word(e->d_name, PCI_VENDOR_ID) != vendor ||
-		    config_word(e->d_name, PCI_DEVICE_ID) != device)
+		    !is_device(e->d_name, vendor, device) || !is_free(e->d_name))
 			continue;
 		snprintf(bdf, LU_PCI_BDF_SIZE, "%.15s", e->d_name);
 		found++;
 	}
 	closedir(dir);
 	if (found != 1)
-		lu_die("there are %d functions %04x:%04x: say with -d which one to use",
+		lu_die("%d functions %04x:%04x have no driver: say with -d which to take",
 		       found, vendor, device);
 }
 
 void lu_pci_require(const char *bdf, uint16_t vendor, uint16_t device)
 {
-	uint16_t has_vendor = config_word(bdf, PCI_VENDOR_ID);
-	uint16_t has_device = config_word(bdf, PCI_DEVICE_ID);
-
-	if (has_vendor != vendor || has_device != device)
-		lu_die("%s is a %04x:%04x and must be a %04x:%04x: name another one with -d",
-		       bdf, has_vendor, has_device, vendor, device);
+	if (!is_device(bdf, vendor, device))
+		lu_die("%s is not a %04x:%04x: name another one with -d",
+		       bdf, vendor, device);
 }
 
 static bool is_bdf(const char *name)
@@ -138,19 +174,6 @@ int lu_pci_path(const char *bdf, char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE])
 	return bridges;
 }
 
-/* The driver's name, empty when there is none. */
-static void current_driver(const char *bdf, char *name, size_t size)
-{
-	char link[PATH_MAX], target[PATH_MAX];
-	ssize_t len;
-
-	snprintf(link, sizeof(link), DEVICES "/%s/driver", bdf);
-	len = readlink(link, target, sizeof(target) - 1);
-	target[len < 0 ? 0 : len] = '\0';
-	snprintf(name, size, "%s",
-		 strrchr(target, '/') ? strrchr(target, '/') + 1 : "");
-}
-
 void lu_pci_bind_vfio(const char *bdf)
 {
 	char driver[64];
@@ -162,6 +185,8 @@ void lu_pci_bind_vfio(const char *bdf)
 	if (driver[0])
 		write_attribute(bdf, "driver/unbind", bdf);
 	write_file("/sys/bus/pci/drivers_probe", bdf);
+	/* It stays bound; from now on this decides about nothing. */
+	write_attribute(bdf, "driver_override", "\n");
 	current_driver(bdf, driver, sizeof(driver));
 	if (strcmp(driver, "vfio-pci"))
 		lu_die("vfio-pci did not take %s: look for the reason in the kernel log",

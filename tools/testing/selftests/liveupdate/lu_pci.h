@@ -11,7 +11,10 @@
 #define LU_PCI_CONFIG_SIZE	4096
 #define LU_PCI_PATH_MAX		16
 
-/* The only function with this vendor and device id. */
+/*
+ * The only function with this vendor and device id that has no driver yet, or
+ * vfio-pci already.
+ */
 void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE]);
 
 /* Before anything is done to a function that somebody named. */
@@ -32,8 +35,9 @@ void lu_pci_bind_vfio(const char *bdf);
 void lu_pci_vfio_name(const char *bdf, char *name, size_t size);
 
 /*
- * BAR 0 of a function without a driver.  Enables its decode, which is the
- * caller's to undo; see lu_pci_enable().
+ * BAR 0 of a function without a driver.  Switches its decode on, and nothing here
+ * switches it off again: lu_pci_enable(bdf, false) gives the function back to the
+ * PCI core, which ends only its bus mastering.
  */
 void *lu_pci_map_bar0(const char *bdf, size_t size);
 void lu_pci_enable(const char *bdf, bool on);

@@ -2,9 +2,9 @@
 /*
  * A vfio character device and the iommufd it is bound to.
  *
- * Not libvfio: its device setup probes drivers that reset the device, and it
- * does not hand out the pieces one by one, which is what a device that comes
- * back through a live update needs.
+ * Not libvfio: there a device is opened, bound, attached and mapped in one step.
+ * One that comes back through a live update needs these steps one by one,
+ * beginning with a file that nobody opened.
  */
 #ifndef LU_VFIO_H
 #define LU_VFIO_H

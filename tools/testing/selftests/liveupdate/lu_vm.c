@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <asm/processor-flags.h>
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,8 @@
 #define SLOT_RAM	0
 #define SLOT_BAR	1
 #define NAP_NS		1000000
+#define LOCK_TRIES	10000
+#define LOCK_NAP_US	1000
 #define KICK_SIGNAL	SIGUSR1
 
 static_assert(LU_RAM_BASE + LU_CODE_OFFSET == 0x40001000,
@@ -134,7 +137,8 @@ static void set_first_registers(struct lu_vm *vm)
 	sregs.fs = sregs.ds;
 	sregs.gs = sregs.ds;
 	sregs.ss = sregs.ds;
-	sregs.cr0 |= 1;
+	/* Reset also leaves CD and NW set; the guest runs cached. */
+	sregs.cr0 = X86_CR0_PE | X86_CR0_ET;
 	if (ioctl(vm->vcpu_fd, KVM_SET_SREGS, &sregs))
 		lu_die_errno("KVM_SET_SREGS");
 	if (ioctl(vm->vcpu_fd, KVM_SET_REGS, &regs))
@@ -239,7 +243,7 @@ void lu_vm_start(struct lu_vm *vm)
 	vm->running = true;
 }
 
-void lu_vm_stop(struct lu_vm *vm)
+static void stop_thread(struct lu_vm *vm)
 {
 	atomic_store(&vm->stop, true);
 	/* Whoever misses the signal sees this flag when it enters KVM_RUN. */
@@ -247,6 +251,25 @@ void lu_vm_stop(struct lu_vm *vm)
 	pthread_kill(vm->thread, KICK_SIGNAL);
 	pthread_join(vm->thread, NULL);
 	vm->running = false;
+}
+
+static bool is_publishing(const struct lu_vm *vm)
+{
+	return lu_load(&lu_vm_control(vm->ram)->lock) & 1;
+}
+
+/*
+ * A guest that stops with its lock held holds it until it runs again, and what
+ * it publishes is half old and half new until then: let it finish.
+ */
+void lu_vm_stop(struct lu_vm *vm)
+{
+	stop_thread(vm);
+	while (is_publishing(vm) && !lu_vm_why_dead(vm)) {
+		lu_vm_start(vm);
+		usleep(1000);
+		stop_thread(vm);
+	}
 }
 
 struct part {
@@ -304,14 +327,18 @@ struct lu_guest_control lu_vm_read_control(void *ram)
 {
 	struct lu_guest_control *live = lu_vm_control(ram), copy;
 	uint32_t before;
+	int tries;
 
-	do {
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
 		before = __atomic_load_n(&live->lock, __ATOMIC_ACQUIRE);
 		memcpy(&copy, live, sizeof(copy));
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	} while (before & 1 ||
-		 before != __atomic_load_n(&live->lock, __ATOMIC_RELAXED));
-	return copy;
+		if (!(before & 1) && before == lu_load(&live->lock))
+			return copy;
+		usleep(LOCK_NAP_US);
+	}
+	lu_die("the guest holds the lock of its control page (%#x): is it dead?",
+	       lu_load(&live->lock));
 }
 
 void lu_vm_prepare_ring(void *ram)

@@ -41,7 +41,10 @@ void lu_vm_set_bar(struct lu_vm *vm, void *bar);
 /* Birth: copies the code, clears the diary, sets the first registers. */
 void lu_vm_boot(struct lu_vm *vm);
 
-/* The vCPU runs in a thread of its own from start to stop. */
+/*
+ * The vCPU runs in a thread of its own from start to stop.  It never stops while
+ * the guest holds the lock of its control page.
+ */
 void lu_vm_start(struct lu_vm *vm);
 void lu_vm_stop(struct lu_vm *vm);
 

@@ -1,40 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # The small VMM, its guest and their test.  Included by the Makefile here after
-# lib.mk and libliveupdate.mk; or stand-alone, for static binaries from a
-# kernel source that does not have these files:
-#
-#	make -C DIR -f lu_vmm.mk OUTPUT=DIR KSRC=KERNEL-SOURCE KHDR=HEADERS
-#
-# where HEADERS is what "make headers_install INSTALL_HDR_PATH=HEADERS" made.
-
-ifndef LIBLIVEUPDATE_O
-LU_STANDALONE := 1
-
-ifeq ($(wildcard $(KSRC)/tools/testing/selftests/liveupdate/lib/libliveupdate.mk),)
-$(error KSRC='$(KSRC)' is not a kernel source with selftests/liveupdate/lib: set KSRC)
-endif
-ifeq ($(wildcard $(KHDR)/include/linux/liveupdate.h),)
-$(error KHDR='$(KHDR)' has no include/linux/liveupdate.h: run "make headers_install INSTALL_HDR_PATH=..." and set KHDR)
-endif
-ifeq ($(OUTPUT),)
-$(error OUTPUT is not set: name the directory for the binaries)
-endif
-
-top_srcdir := $(KSRC)
-selfdir := $(KSRC)/tools/testing/selftests
-KHDR_INCLUDES := -isystem $(KHDR)/include
-CFLAGS += $(KHDR_INCLUDES) -isystem $(selfdir) -D_GNU_SOURCE= -Wall -O2
-LU_CFLAGS := -Wextra
-LDFLAGS += -static
-
-all:
-
-include $(selfdir)/liveupdate/lib/libliveupdate.mk
-endif
-
-include $(top_srcdir)/scripts/subarch.include
-ARCH ?= $(SUBARCH)
+# lib.mk and libliveupdate.mk.
 
 # The guest is x86 code and so is the VMM's idea of a vCPU.
 ifneq ($(filter x86 x86_64,$(ARCH)),)
@@ -75,7 +42,7 @@ $(LU_OUTPUT)/lu_guest_blob.o: lu_guest_blob.S $(LU_OUTPUT)/lu_guest_code.bin
 	$(CC) -I$(LU_OUTPUT) -c $< -o $@
 
 $(LU_OUTPUT)/%.o: %.c | $(LU_OUTPUT)
-	$(CC) $(CFLAGS) $(CPPFLAGS) $(LU_CFLAGS) $(TARGET_ARCH) -MD -c $< -o $@
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(TARGET_ARCH) -MD -c $< -o $@
 
 $(LU_PROGS): $(OUTPUT)/%: $(LU_OUTPUT)/%.o $(LU_O) $(LIBLIVEUPDATE_O)
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(TARGET_ARCH) $^ $(LDLIBS) -lpthread -o $@
@@ -84,11 +51,4 @@ $(LU_PROGS): $(OUTPUT)/%: $(LU_OUTPUT)/%.o $(LU_O) $(LIBLIVEUPDATE_O)
 
 else
 $(info lu_vmm: skipped, its guest is x86 code and ARCH is $(ARCH))
-endif
-
-ifdef LU_STANDALONE
-clean:
-	$(RM) -r $(EXTRA_CLEAN) $(TEST_GEN_FILES)
-
-.PHONY: all clean
 endif
