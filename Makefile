@@ -42,18 +42,19 @@ tree:
 	@$(H)/tree.sh tree
 
 #: make kernels       build the fast and the debug kernel from the tree
-kernels: tree
+kernels: deps tree
 	@$(H)/kernel.sh image tree fast >/dev/null
 	@$(H)/kernel.sh image tree debug >/dev/null
 
 #: make selftests     build the test programs
-selftests: tree
+selftests: deps tree
 	@$(H)/kernel.sh selftests >/dev/null
 
 #: make vm T=name     one test in its machine; FLAVOUR=debug, PROGRESS=1
-vm:
+vm: deps
+	@$(H)/vm.sh --flavour $(or $(FLAVOUR),fast) --about "$(T)" >/dev/null
 	@$(H)/test.sh --build-ready $(or $(FLAVOUR),fast)
-	@$(H)/vm.sh --flavour $(or $(FLAVOUR),fast) $(T)
+	@$(H)/vm.sh --flavour $(or $(FLAVOUR),fast) "$(T)"
 
 #: make vm-list       the tests
 vm-list:

@@ -59,6 +59,10 @@ qemu_is_good()
 	[ "${version:-0}" -ge 8 ]
 }
 
+# Installing another one would not help who asks for a certain one.
+[ -z "${QEMU-}" ] || qemu_is_good ||
+	die "QEMU=$QEMU is not a QEMU 8.0 or newer: give the path of one, or leave QEMU away."
+
 # Debian 12's own QEMU is too old, its backports have a good one; Debian 13's
 # own is good.  Backports come through a private apt: the system's sources
 # stay as they are.

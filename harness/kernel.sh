@@ -30,7 +30,8 @@ flavour_key()
 	{ fragments "$1"; gcc --version | head -n 1; } | sha256sum | cut -c1-12
 }
 
-# configure SOURCE OUTPUT FLAVOUR: keeps an up-to-date .config as it is.
+# configure SOURCE OUTPUT FLAVOUR: keeps an up-to-date .config as it is.  With
+# new options in the source it is not: the build would ask for them.
 configure()
 {
 	local source=$1 output=$2 flavour=$3 wanted line lost
@@ -39,10 +40,13 @@ configure()
 	wanted=$output/wanted.config
 	fragments "$flavour" >"$wanted.new"
 	if [ -e "$output/.config" ] && cmp -s "$wanted" "$wanted.new" &&
-	   [ "$(cat "$output/configured-from" 2>/dev/null)" = "$source" ]; then
+	   [ "$(cat "$output/configured-from" 2>/dev/null)" = "$source" ] &&
+	   [ -z "$(find "$source" -name 'Kconfig*' \
+		-newer "$output/configured-from" -print -quit)" ]; then
 		rm "$wanted.new"
 		return
 	fi
+	rm -f "$output/configured-from"
 	mv "$wanted.new" "$wanted"
 	make -s -C "$source" O="$output" KCONFIG_ALLCONFIG="$wanted" \
 		allnoconfig >&2
@@ -61,7 +65,7 @@ compile()
 
 	need_space "$output" 4
 	step "building $name (log: ${output#"$TOP"/}/build.log)"
-	make -C "$source" O="$output" CC="ccache gcc" -j"$JOBS" bzImage 2>&1 |
+	make -C "$source" O="$output" CC="ccache gcc" -j"$JOBS" bzImage 2>&1 </dev/null |
 		tee "$output/build.log" |
 		awk '/^  (CC|AS|LD|AR) / && ++n % 300 == 0 {
 			printf "    %d objects\n", n > "/dev/stderr" }' ||

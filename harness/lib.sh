@@ -8,7 +8,7 @@ shopt -s inherit_errexit
 
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 BUILD=$TOP/build
-CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/pci-liveupdate
+CACHE=${XDG_CACHE_HOME:-${HOME:?is not set: set it, or XDG_CACHE_HOME, to where the base kernel is to be kept}/.cache}/pci-liveupdate
 export TOP BUILD CACHE
 
 # Messages of tools are compared with text in several places.
@@ -34,6 +34,18 @@ die()
 	printf 'error: %s\n' "$*" >&2
 	exit 1
 }
+
+# The kernel's makefiles take no other paths.
+case $TOP:$CACHE in
+*[[:space:]]* | *:*:*)
+	die "there is a space or a colon in '$TOP' or '$CACHE': the kernel cannot be built there, clone to another path or set XDG_CACHE_HOME." ;;
+*:/*) ;;
+*) die "XDG_CACHE_HOME is '$XDG_CACHE_HOME': it must be an absolute path." ;;
+esac
+
+# Each script ends by itself: a machine that was told to stop reports that, and
+# bash would take its orderly end as a reason to go on with the next one.
+trap 'exit 130' INT
 
 # step TEXT: says what a long step is doing; standard output stays free.
 step()

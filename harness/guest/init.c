@@ -7,6 +7,7 @@
  * loaded before the stage runs and started by kexec after the stage has
  * succeeded.  The last stage's success is the machine's.
  *
+ * The shell runs with -e: a command that fails ends the stage.
  * Exit status of a stage: 0 good, 4 skip (kselftest's number), else bad.
  */
 #define _GNU_SOURCE
@@ -190,8 +191,10 @@ static int load_next_kernel(int next)
 	snprintf(path, sizeof(path), "/host/kernel%d", next);
 	snprintf(initrd, sizeof(initrd), "/host/initrd");
 	kernel_fd = open(path, O_RDONLY);
-	if (kernel_fd < 0)
+	if (kernel_fd < 0 && errno == ENOENT)
 		return 0;
+	if (kernel_fd < 0)
+		give_up("init cannot open %s: %s", path, strerror(errno));
 	initrd_fd = open(initrd, O_RDONLY);
 	if (initrd_fd < 0)
 		give_up("init cannot open %s: %s", initrd, strerror(errno));
@@ -233,7 +236,7 @@ static pid_t start_stage(int stage, int out)
 	snprintf(script, sizeof(script), "/host/stage%d", stage);
 	if (chdir("/tmp"))
 		_exit(126);
-	execl("/bin/busybox", "sh", script, NULL);
+	execl("/bin/busybox", "sh", "-e", script, NULL);
 	fprintf(stderr, "init: cannot run %s: %s\n", script, strerror(errno));
 	_exit(127);
 }

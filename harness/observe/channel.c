@@ -238,6 +238,7 @@ void channel_line(void *observe, char *line)
 		return;
 	/* What QEMU traced before this line was written belongs before it. */
 	lines_read(&o->trace.lines, o->qemu.output, trace_line, &o->trace);
+	frames_watch(&o->frames, now_ns());
 	snprintf(copy, sizeof(copy), "%s", line);
 	wrong = act_on(o, line);
 	if (wrong)
@@ -262,7 +263,7 @@ static void answer(struct observe *o, const char *word)
 }
 
 /* The gap begins with the permission to jump, not with the question. */
-void channel_answer(struct observe *o, uint64_t now)
+void channel_answer(struct observe *o)
 {
 	struct channel *c = &o->channel;
 	unsigned int i;
@@ -271,7 +272,8 @@ void channel_answer(struct observe *o, uint64_t now)
 		return;
 	for (i = 0; i < c->holds; i++) {
 		if (!strcmp(c->held[i], "kexec")) {
-			phases_enter(&o->phases, PHASE_SHUTDOWN, now);
+			frames_watch(&o->frames, now_ns());
+			phases_enter(&o->phases, PHASE_SHUTDOWN, now_ns());
 			say(o, "phase shutdown");
 		}
 		answer(o, c->held[i]);

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  *	observe --dir DIR --timeout SECONDS [--name NAME] [--rate FRAMES_PER_S]
- *		[--memory FILE] [--expect STAGE:COUNT:REGEX]...
+ *		[--memory FILE] [--kernels N] [--expect STAGE:COUNT:REGEX]...
  *		[--allow STAGE:REGEX]... [--quiet|--progress]
  *		-- qemu-system-x86_64 ARGUMENTS...
  *
  * QEMU runs in DIR: relative paths in its arguments start there.  FILE is the
- * machine's memory (memory-backend-file, share=on).  The last line printed is
- * the verdict and its reason.
+ * machine's memory (memory-backend-file, share=on).  N is the kernel whose
+ * verdict counts.  The last line printed is the verdict and its reason.
  *
  * Exit status: 0 passed, 1 failed, 2 the harness failed, 4 skipped.
  */
@@ -35,6 +35,8 @@
 #define POWER_OFF_NS	(5 * NSEC_PER_SEC)
 /* So much of a dying kernel's last words is worth waiting for. */
 #define PANIC_NS	NSEC_PER_SEC
+/* A kernel whose console has said nothing for so long does not boot. */
+#define SILENCE_S	20.0
 
 static volatile sig_atomic_t interrupted;
 
@@ -108,6 +110,8 @@ static void take_option(struct observe *o, const char *option, const char *value
 		o->frames.rate = number_option(option, value) + 0.5;
 	else if (!strcmp(option, "--memory"))
 		o->memory.path = absolute(value);
+	else if (!strcmp(option, "--kernels"))
+		o->kernels = number_option(option, value);
 	else if (!strcmp(option, "--name"))
 		o->name = value;
 	else if (!strcmp(option, "--expect"))
@@ -176,6 +180,8 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGHUP, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	/* Who has called is gone: nobody waits for a result any more. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	/* A tick of half a millisecond must not become one of two. */
 	prctl(PR_SET_TIMERSLACK, 1000);
 	/* Nor wait behind the machine it watches; without the right to, it does. */
@@ -190,6 +196,8 @@ static void on_console(void *observe, char *line)
 	enum phase before = phases_current(&o->phases);
 	unsigned int splats = o->console.gate.splats;
 
+	/* What landed until now belongs to the phase this line may end. */
+	frames_watch(&o->frames, now_ns());
 	console_line(&o->console, &o->phases, now_ns(), line);
 	if (phases_current(&o->phases) != before)
 		say(o, "phase %s", phase_names[phases_current(&o->phases)]);
@@ -251,26 +259,34 @@ static void wait_for_news(const struct observe *o)
 	nanosleep(&tick, NULL);	/* all closed: only the exit is to come */
 }
 
+/* How long to wait for what the machine says next. */
+static double patience_s(const struct observe *o)
+{
+	if (o->console.count || o->timeout_s < SILENCE_S)
+		return o->timeout_s;
+	return SILENCE_S;
+}
+
 enum outcome { ENDED, SAID, PANICKED, TIMED_OUT, INTERRUPTED };
 
 static enum outcome watch_machine(struct observe *o)
 {
-	uint64_t limit = mono_ns() + o->timeout_s * NSEC_PER_SEC;
-	uint64_t patience = 0, now;
+	uint64_t start = mono_ns(), patience = 0, now;
 
 	for (;;) {
 		wait_for_news(o);
 		tend_frames(o);
 		listen_to_all(o);
-		channel_answer(o, now_ns());
+		channel_answer(o);
 		now = mono_ns();
+		/* First: the same Ctrl-C ends QEMU, too. */
+		if (interrupted)
+			return INTERRUPTED;
 		if (qemu_reap(&o->qemu)) {
 			listen_to_all(o);
 			return *o->channel.verdict ? SAID :
 			       o->console.panicked ? PANICKED : ENDED;
 		}
-		if (interrupted)
-			return INTERRUPTED;
 		if (!patience && *o->channel.verdict) {
 			frames_stop(&o->frames, now_ns());
 			patience = now + POWER_OFF_NS;
@@ -279,7 +295,7 @@ static enum outcome watch_machine(struct observe *o)
 		}
 		if (patience && now > patience)
 			return *o->channel.verdict ? SAID : PANICKED;
-		if (!patience && now > limit)
+		if (!patience && now - start > patience_s(o) * NSEC_PER_SEC)
 			return TIMED_OUT;
 	}
 }
@@ -318,6 +334,10 @@ static void blame(struct observe *o, enum outcome outcome)
 		if (!strncmp(verdict, "fail", 4))
 			fail(o, "%s", verdict[4] ? verdict + 5 :
 			     "the machine's verdict is fail, without a reason");
+		else if (o->kernels && !strncmp(verdict, "pass", 4) &&
+			 o->channel.hello != o->kernels)
+			fail(o, "the verdict is kernel %d's, and it should be kernel %d's",
+			     o->channel.hello, o->kernels);
 		break;
 	case PANICKED:
 		fail(o, "kernel %d panicked: %s", o->console.stage,
@@ -326,7 +346,7 @@ static void blame(struct observe *o, enum outcome outcome)
 		break;
 	case TIMED_OUT:
 		fail(o, "no verdict within %g seconds (%s): see %s/console.log",
-		     o->timeout_s, o->console.stage ? "the last lines are above" :
+		     patience_s(o), o->console.stage ? "the last lines are above" :
 		     "the kernel did not boot", o->dir);
 		break;
 	case INTERRUPTED:
@@ -356,6 +376,9 @@ static void check_gates(struct observe *o)
 		     o->console.gate.splats, o->console.gate.first);
 	if (unmet)
 		fail(o, "%s", unmet);
+	if (o->config.fns && *o->trace.missing)
+		fail(o, "this QEMU does not trace what is measured: %s",
+		     o->trace.missing);
 	if (o->memory.moved)
 		fail(o, "%u pages of the VM's memory lie elsewhere after the kexec",
 		     o->memory.moved);

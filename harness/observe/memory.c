@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The machine's memory as a file: what the device writes is seen here at
- * once.  The machine has less than 2 GiB, so a physical address is an offset.
+ * once.  The machine has less than 2816 MiB, so a physical address is an offset.
  */
 #include <fcntl.h>
 #include <stdlib.h>

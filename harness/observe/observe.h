@@ -359,6 +359,7 @@ struct trace {
 	/* the last write to a configuration region, whose size it knows */
 	uint64_t region_addr, region_value;
 	unsigned int region_size;
+	char missing[256];	/* QEMU's word that it lacks an event we need */
 	char last_stderr[4][256];
 	unsigned int stderrs;
 	struct events translation, faults, resets;
@@ -408,7 +409,7 @@ struct channel {
 };
 
 void channel_line(void *observe, char *line);
-void channel_answer(struct observe *o, uint64_t now);
+void channel_answer(struct observe *o);
 
 /* --- result.c ------------------------------------------------------------- */
 
@@ -416,6 +417,7 @@ void channel_answer(struct observe *o, uint64_t now);
 struct observe {
 	const char *name, *dir;
 	double timeout_s;
+	int kernels;		/* the last one's number; 0: any may say the verdict */
 	bool quiet, progress;
 	uint64_t start_ns;
 

@@ -131,6 +131,25 @@ scene "a declared line that does not come" 1 "came 0 times, not 1" --expect '2:1
 tell "verdict pass"
 PLAY
 
+scene "the verdict of an earlier kernel than planned" 1 "kernel 1's, and it should be kernel 2's" --kernels 2 <<'PLAY'
+tell "hello 1"
+tell "verdict pass"
+PLAY
+
+scene "a QEMU that lacks a trace" 1 "does not trace .*'vtd_dmar_fault' does not exist" <<'PLAY'
+echo "warning: trace event 'vtd_dmar_fault' does not exist" >&2
+tell "watch 0000:01:00.0 device"
+sleep 0.2
+tell "verdict pass"
+PLAY
+
+scene "a trace that nothing is measured with" 0 passed <<'PLAY'
+echo "warning: trace event 'pci_pm_transition' does not exist" >&2
+tell "watch 0000:01:00.0 device"
+sleep 0.2
+tell "verdict pass"
+PLAY
+
 scene "QEMU ends at once" 2 "status 1.*no such device" <<'PLAY'
 echo "actor: no such device" >&2
 exit 1

@@ -8,7 +8,12 @@
 
 #include "observe.h"
 
-/* All but the last few are used below; those are for whoever reads trace.log. */
+/*
+ * Without the first few nothing is known of writes, translation and faults;
+ * the last few are for whoever reads trace.log.
+ */
+#define NEEDED_EVENTS	4
+
 const char *const trace_always[] = {
 	"pci_cfg_write",
 	"vtd_dmar_enable",
@@ -108,10 +113,27 @@ static void event(struct trace *t, uint64_t ns, const char *name,
 		note(&t->resets, ns, 0, false);
 }
 
+/* To QEMU an event it does not have is no more than a warning. */
+static bool lacks_needed_event(const char *line)
+{
+	const char *name = strstr(line, "trace event '");
+	int i;
+
+	if (!name || !strstr(name, "' does not exist"))
+		return false;
+	name += strlen("trace event '");
+	for (i = 0; i < NEEDED_EVENTS; i++)
+		if (!strncmp(name, trace_always[i], strcspn(name, "'")))
+			return true;
+	return false;
+}
+
 static void complaint(struct trace *t, const char *line)
 {
 	char *slot = t->last_stderr[t->stderrs++ % ARRAY_SIZE(t->last_stderr)];
 
+	if (!*t->missing && lacks_needed_event(line))
+		snprintf(t->missing, sizeof(t->missing), "%s", line);
 	snprintf(slot, sizeof(t->last_stderr[0]), "%s", line);
 	if (t->other)
 		fprintf(t->other, "%s\n", line);
