@@ -42,8 +42,11 @@ compare()
 	}'
 }
 
-read -r base_boot base_kexec <<<"$(cycles base)"
-read -r tree_boot tree_kexec <<<"$(cycles tree)"
+# Not inside the read: a machine that fails must end this script.
+base=$(cycles base)
+tree=$(cycles tree)
+read -r base_boot base_kexec <<<"$base"
+read -r tree_boot tree_kexec <<<"$tree"
 status=0
 echo "1..2"
 compare 1 "boot" "$base_boot" "$tree_boot" || status=1

@@ -24,10 +24,13 @@ fragments()
 	esac
 }
 
-# What decides about a pristine kernel besides its source.
+# What decides about a pristine kernel besides its source; comments do not.
 flavour_key()
 {
-	{ fragments "$1"; gcc --version | head -n 1; } | sha256sum | cut -c1-12
+	{
+		fragments "$1" | grep -E "^(# )?CONFIG_"
+		gcc --version | head -n 1
+	} | sha256sum | cut -c1-12
 }
 
 # configure SOURCE OUTPUT FLAVOUR: keeps an up-to-date .config as it is.  With
@@ -94,7 +97,8 @@ image_tree()
 	[ -d "$TREE" ] || die "there is no tree: run 'make tree'."
 	take_lock "$BUILD/kernel/$flavour.lock"
 	configure "$TREE" "$dir" "$flavour"
-	compile "$TREE" "$dir" "$flavour kernel"
+	# Reports must tell the two kernels apart.
+	LOCALVERSION=-liveupdate compile "$TREE" "$dir" "$flavour kernel"
 	echo "$dir/arch/x86/boot/bzImage"
 }
 

@@ -19,7 +19,7 @@ build_all()
 {
 	local flavour
 
-	need_space "$BUILD" 12
+	[ -d "$BUILD/kernel" ] || need_space "$BUILD" 10
 	"$H/base.sh" >/dev/null
 	"$H/tree.sh" "$TREE_VERB"
 	"$H/observe/build.sh"
@@ -31,12 +31,14 @@ build_all()
 	"$H/kernel.sh" selftests >/dev/null
 }
 
-# One line "NAME FLAVOUR" per run.
-planned_runs()
+# One line "NAME FLAVOUR" per run.  Written down before anything is built: a
+# declaration that cannot be read must not make runs vanish.
+plan_runs()
 {
-	local name flavours about flavour
+	local list name flavours about flavour
 
-	"$H/vm.sh" --list | while IFS=$'\t' read -r name flavours about; do
+	list=$("$H/vm.sh" --list)
+	while IFS=$'\t' read -r name flavours about; do
 		for flavour in $flavours; do
 			case $flavour in
 			none) ;;
@@ -45,7 +47,7 @@ planned_runs()
 			*) echo "$name $flavour" ;;
 			esac
 		done
-	done
+	done <<<"$list" >"$RESULTS/plan"
 }
 
 # A host test prints TAP; every line is kept with the test's name before it.
@@ -91,7 +93,7 @@ run_host_tests()
 
 run_vm_tests()
 {
-	planned_runs | xargs -P "$PARALLEL" -L 1 bash -c '
+	xargs -a "$RESULTS/plan" -P "$PARALLEL" -L 1 bash -c '
 		"$0" --flavour "$2" "$1" || [ $? = 1 ] || [ $? = 4 ] ||
 			echo "FAIL $1 $2: the harness failed"' "$H/vm.sh" || true
 }
@@ -101,7 +103,7 @@ collect_vm_results()
 {
 	local name flavour label
 
-	planned_runs | while read -r name flavour; do
+	while read -r name flavour; do
 		label=$name
 		[ "$flavour" = fast ] || label+=.$flavour
 		if [ -s "$BUILD/vm/$label/tap" ]; then
@@ -109,7 +111,7 @@ collect_vm_results()
 		else
 			echo "not ok $label: left no result"
 		fi
-	done >"$RESULTS/vm.tap"
+	done <"$RESULTS/plan" >"$RESULTS/vm.tap"
 }
 
 total()
@@ -145,8 +147,10 @@ case ${1-} in
 esac
 
 RESULTS=$BUILD/results
+take_lock "$BUILD/test.lock"
 rm -rf "$RESULTS" "$BUILD/vm"
 mkdir -p "$RESULTS"
+plan_runs
 build_all fast debug
 step "host tests"
 run_host_tests

@@ -22,7 +22,7 @@ reset_declaration()
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
 	PORTS=0 DEVICES=() PROGRAMS=() EXPECT=() OBSERVE=() SKIP=''
-	STAGE_APPEND=() STAGES=() ICOUNT=()
+	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=()
 	# KASAN's shadow is allocated from KHO's scratch and counted into its
 	# size: left to itself the scratch is now and then too large to be had.
 	[ "$FLAVOUR" = fast ] ||
@@ -62,6 +62,8 @@ expect()
 }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
 skip() { SKIP=$*; }
+# A test point that matches may be skipped; any other skip is a failure.
+may_skip() { MAY_SKIP+=("$1"); }
 # One CPU whose clock counts instructions: costs become repeatable.
 icount() { ICOUNT=(-icount shift=0,align=off,sleep=off -seed 1) CPUS=1; }
 
@@ -327,6 +329,21 @@ check_expectations()
 	done
 }
 
+# What was not run and need not be is said in the declaration, with its reason.
+refuse_undeclared_skips()
+{
+	local allowed
+
+	allowed=$(printf '%s\n' ${MAY_SKIP[@]+"${MAY_SKIP[@]}"} | paste -sd'|')
+	awk -v allowed="${allowed:-^$}" '
+	/^ok.*# SKIP/ && $0 !~ allowed {
+		sub(/^ok /, "not ok ")
+		sub(/# SKIP/, "skipped, which nothing declares:")
+	}
+	{ print }' "$DIR/tap.part" >"$DIR/tap.checked"
+	mv "$DIR/tap.checked" "$DIR/tap.part"
+}
+
 judge()
 {
 	local status=$1
@@ -337,6 +354,7 @@ judge()
 	*) point "not ok" "the machine: $(tail -n 1 "$DIR/observe.log")" ;;
 	esac
 	ktap_points
+	refuse_undeclared_skips
 	[ ! -e "$DIR/result.tsv" ] || check_expectations
 }
 

@@ -32,7 +32,7 @@
 /* A guest that has not caught up after this time will not. */
 #define CATCH_UP_NS	(3 * NSEC_PER_SEC)
 /* A machine that has said its verdict has this long to power off. */
-#define POWER_OFF_NS	(5 * NSEC_PER_SEC)
+#define POWER_OFF_NS	(20 * NSEC_PER_SEC)
 /* So much of a dying kernel's last words is worth waiting for. */
 #define PANIC_NS	NSEC_PER_SEC
 /* A kernel whose console has said nothing for so long does not boot. */
@@ -267,7 +267,7 @@ static double patience_s(const struct observe *o)
 	return SILENCE_S;
 }
 
-enum outcome { ENDED, SAID, PANICKED, TIMED_OUT, INTERRUPTED };
+enum outcome { ENDED, SAID, LINGERED, PANICKED, TIMED_OUT, INTERRUPTED };
 
 static enum outcome watch_machine(struct observe *o)
 {
@@ -294,7 +294,7 @@ static enum outcome watch_machine(struct observe *o)
 			patience = now + PANIC_NS;
 		}
 		if (patience && now > patience)
-			return *o->channel.verdict ? SAID : PANICKED;
+			return *o->channel.verdict ? LINGERED : PANICKED;
 		if (!patience && now - start > patience_s(o) * NSEC_PER_SEC)
 			return TIMED_OUT;
 	}
@@ -325,19 +325,30 @@ static bool qemu_failed(const struct observe *o)
 	       (!WIFEXITED(o->qemu.status) || WEXITSTATUS(o->qemu.status));
 }
 
-static void blame(struct observe *o, enum outcome outcome)
+static void blame_verdict(struct observe *o)
 {
 	const char *verdict = o->channel.verdict;
 
+	if (!strncmp(verdict, "fail", 4))
+		fail(o, "%s", verdict[4] ? verdict + 5 :
+		     "the machine's verdict is fail, without a reason");
+	else if (o->kernels && !strncmp(verdict, "pass", 4) &&
+		 o->channel.hello != o->kernels)
+		fail(o, "the verdict is kernel %d's, and it should be kernel %d's",
+		     o->channel.hello, o->kernels);
+	else if (qemu_failed(o))
+		fail(o, "QEMU ended badly after the verdict: %s",
+		     last_stderr(&o->trace));
+}
+
+static void blame(struct observe *o, enum outcome outcome)
+{
 	switch (outcome) {
 	case SAID:
-		if (!strncmp(verdict, "fail", 4))
-			fail(o, "%s", verdict[4] ? verdict + 5 :
-			     "the machine's verdict is fail, without a reason");
-		else if (o->kernels && !strncmp(verdict, "pass", 4) &&
-			 o->channel.hello != o->kernels)
-			fail(o, "the verdict is kernel %d's, and it should be kernel %d's",
-			     o->channel.hello, o->kernels);
+		blame_verdict(o);
+		break;
+	case LINGERED:
+		fail(o, "the machine said its verdict and did not power off");
 		break;
 	case PANICKED:
 		fail(o, "kernel %d panicked: %s", o->console.stage,

@@ -97,6 +97,13 @@ scene "the machine says skip" 4 "skipped: no device" <<'PLAY'
 tell "verdict skip no device"
 PLAY
 
+scene "a crash after the verdict" 1 "QEMU ended badly after the verdict" <<'PLAY'
+tell "hello 1"
+tell "verdict pass"
+sleep 0.2
+kill -SEGV $$
+PLAY
+
 scene "no verdict" 1 "ended without a verdict" <<'PLAY'
 console "[    0.000000] Linux version 7.3.4 (a@b)"
 tell "hello 1"
