@@ -220,8 +220,11 @@ qemu_arguments()
 # A file without a name: however this ends, nothing stays behind.
 make_ram()
 {
-	local file fd
+	local file fd free
 
+	free=$(df -Pm /dev/shm | awk 'NR == 2 { print $4 }')
+	[ "${free:-0}" -ge "${MEMORY%M}" ] ||
+		die "the machine's memory is $MEMORY and /dev/shm has ${free:-0}M free: mount it larger, for example with mount -o remount,size=75% /dev/shm."
 	file=$(mktemp /dev/shm/liveupdate.XXXXXX)
 	exec {fd}<>"$file"
 	rm "$file"
