@@ -9,6 +9,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 JOBS=${JOBS:-$(nproc)}
+# 7.3 needs 17 or newer.
+CLANG_VERSION=${CLANG_VERSION:-19}
 TREE=$BUILD/linux
 CHECK=$BUILD/check
 SOURCE=$CHECK/linux
@@ -95,6 +97,18 @@ prepare_source()
 	source_git checkout -q -f --detach "$(tree_git rev-parse base)"
 }
 
+# choose MODE: what it is built with and compared with.
+choose()
+{
+	if [ "$1" = clang ]; then
+		TOOLCHAIN=("LLVM=-$CLANG_VERSION")
+		BASE_OUT=$CHECK/base-clang-$BASE_KEY
+	else
+		TOOLCHAIN=(CC="ccache gcc")
+		BASE_OUT=$CHECK/base-$BASE_KEY
+	fi
+}
+
 # configure OUTPUT MODE: with the fragment the finished series brings; what it
 # asks for and this patch does not have yet is ignored.
 configure()
@@ -109,7 +123,7 @@ configure()
 			echo "# $option is not set" >>"$output/wanted.config"
 		done
 	fi
-	make -s -C "$SOURCE" O="$output" KCONFIG_ALLCONFIG="$output/wanted.config" \
+	make -s -C "$SOURCE" O="$output" "${TOOLCHAIN[@]}" KCONFIG_ALLCONFIG="$output/wanted.config" \
 		allnoconfig >"$output/config.log" 2>&1 ||
 		die "the kernel cannot be configured: see $output/config.log"
 }
@@ -120,7 +134,7 @@ build()
 	local output=$1 log=$2
 	shift 2
 
-	make -C "$SOURCE" O="$output" CC="ccache gcc" -j"$JOBS" W=1 C="$SPARSE" "$@" \
+	make -C "$SOURCE" O="$output" "${TOOLCHAIN[@]}" -j"$JOBS" W=1 C="$SPARSE" "$@" \
 		>>"$log" 2>&1
 }
 
@@ -140,6 +154,17 @@ probe_sparse()
 		skip "sparse, because the kernel's own check refuses this host's sparse as too old"
 	else
 		SPARSE=1
+	fi
+}
+
+probe_clang()
+{
+	CLANG=
+	if command -v "clang-$CLANG_VERSION" >/dev/null 2>&1 &&
+	   command -v "ld.lld-$CLANG_VERSION" >/dev/null 2>&1; then
+		CLANG=1
+	else
+		skip "clang, because clang-$CLANG_VERSION and ld.lld-$CLANG_VERSION are not installed"
 	fi
 }
 
@@ -189,10 +214,12 @@ without_nested()
 
 # --- one patch after the other
 
-# build_base TARGET...: what the base itself warns about there. Every object is
+# build_base MODE TARGET...: what the base itself warns about there. Every object is
 # compiled once only, so the log is kept with the output.
 build_base()
 {
+	choose "$1"
+	shift
 	configure "$BASE_OUT" on
 	build "$BASE_OUT" "$BASE_OUT/build.log" "$@" ||
 		die "the base itself does not build: see $BASE_OUT/build.log"
@@ -217,11 +244,21 @@ name_unbuilt()
 	done <"$CHECK/objects"
 }
 
+# said MODE: for people.
+said()
+{
+	case $1 in
+	clang) echo "with clang" ;;
+	*) echo "with our options $1" ;;
+	esac
+}
+
 # build_patch COMMIT NAME MODE TARGET...
 build_patch()
 {
 	local commit=$1 name=$2 mode=$3 log=$CHECK/$3/build.log object new
 	shift 3
+	choose "$mode"
 
 	configure "$CHECK/$mode" "$mode"
 	objects "$commit" >"$CHECK/objects"
@@ -231,16 +268,16 @@ build_patch()
 	: >"$log"
 	if ! build "$CHECK/$mode" "$log" "$@"; then
 		grep -E 'error:|Error ' "$log" || tail -n 5 "$log"
-		fault "$name does not build with our options $mode"
+		fault "$name does not build $(said "$mode")"
 		return
 	fi
 	[ "$mode" = off ] || name_unbuilt "$name"
 	new=$(comm -13 <(warnings "$BASE_OUT/build.log") <(warnings "$log"))
 	if [ -n "$new" ]; then
 		printf '%s\n' "$new"
-		fault "$name brings warnings with our options $mode"
+		fault "$name brings warnings $(said "$mode")"
 	else
-		good "$name builds $* with our options $mode"
+		good "$name builds $* $(said "$mode")"
 	fi
 }
 
@@ -249,6 +286,7 @@ check_boundary()
 	local name=$1 out=$CHECK/full log=$CHECK/full/build.log
 
 	step "boundary $name: building and booting the whole kernel"
+	choose on
 	configure "$out" on
 	if ! make -C "$SOURCE" O="$out" CC="ccache gcc" -j"$JOBS" bzImage >"$log" 2>&1; then
 		grep -E 'error:|Error ' "$log" || tail -n 5 "$log"
@@ -301,7 +339,8 @@ check_steps()
 	mapfile -t targets < <(existing <"$CHECK/targets")
 	if [ ${#targets[@]} -gt 0 ]; then
 		step "building in the base: ${targets[*]}"
-		build_base "${targets[@]}"
+		build_base on "${targets[@]}"
+		[ -z "$CLANG" ] || build_base clang "${targets[@]}"
 	fi
 
 	while read -r kind what name; do
@@ -317,6 +356,7 @@ check_steps()
 		fi
 		build_patch "$what" "$name" on "${targets[@]}"
 		[ -z "$OPTIONS" ] || build_patch "$what" "$name" off "${targets[@]}"
+		[ -z "$CLANG" ] || build_patch "$what" "$name" clang "${targets[@]}"
 	done <"$CHECK/steps"
 }
 
@@ -337,7 +377,8 @@ main()
 	check_patches
 	probe_spdxcheck
 	probe_sparse
-	BASE_OUT=$CHECK/base-$({
+	probe_clang
+	BASE_KEY=$({
 		tree_git rev-parse base "HEAD:$FRAGMENT"
 		gcc --version
 		echo "$SPARSE"

@@ -28,6 +28,10 @@ with_sparse()
 	PATH=$SCRATCH/bin:$PATH
 }
 
+# Whether the host has a clang must not matter, but where it is asked for.
+CLANG_VERSION=none
+export CLANG_VERSION
+
 check()
 {
 	"$REPO/harness/check-series.sh"
@@ -45,6 +49,19 @@ test_clean_series()
 	says '^ok: 0002-pci-add-live-update\.patch builds drivers/pci/ with our options off$'
 	same "$(cat "$SCRATCH/booted")" "boot-only --kernel $REPO/build/check/full/arch/x86/boot/bzImage"
 	works check
+}
+
+test_clang()
+{
+	with_check
+	works check
+	says "^skipped: clang, because clang-none"
+	mkdir -p "$SCRATCH/bin"
+	export PATH=$SCRATCH/bin:$PATH
+	printf "#!/bin/sh\n" | tee "$SCRATCH/bin/clang-none" >"$SCRATCH/bin/ld.lld-none"
+	chmod +x "$SCRATCH"/bin/*-none
+	works check
+	says "^ok: 0002-pci-add-live-update\.patch builds drivers/pci/ with clang$"
 }
 
 test_checkpatch()
