@@ -283,7 +283,8 @@ build_patch()
 
 check_boundary()
 {
-	local name=$1 out=$CHECK/full log=$CHECK/full/build.log
+	# As deep below its source as the other kernels: ccache knows the objects.
+	local name=$1 out=$CHECK/kernel/full log=$CHECK/kernel/full/build.log
 
 	step "boundary $name: building and booting the whole kernel"
 	choose on

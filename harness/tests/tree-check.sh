@@ -47,7 +47,7 @@ test_clean_series()
 	says '^ok: boundary luo: built and booted$'
 	says '^ok: 0002-pci-add-live-update\.patch builds drivers/pci/ with our options on$'
 	says '^ok: 0002-pci-add-live-update\.patch builds drivers/pci/ with our options off$'
-	same "$(cat "$SCRATCH/booted")" "boot-only --kernel $REPO/build/check/full/arch/x86/boot/bzImage"
+	same "$(cat "$SCRATCH/booted")" "boot-only --kernel $REPO/build/check/kernel/full/arch/x86/boot/bzImage"
 	works check
 }
 
