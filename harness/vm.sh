@@ -278,7 +278,7 @@ ktap_points()
 		parent = (indent < deepest)
 		if (!parent || (bad && !child_failed))
 			print (bad ? "not ok " : "ok ") label ": " \
-			      gensub_text(line)
+			      name_of(line)
 		child_failed = parent ? bad : (child_failed || bad)
 		if (indent == 0)
 			child_failed = 0
@@ -291,7 +291,7 @@ ktap_points()
 			       label, came[i], planned[i]
 		delete planned[i]
 	}
-	function gensub_text(s) {
+	function name_of(s) {
 		sub(/^(not )?ok [0-9]+( -)? */, "", s)
 		return s
 	}' "$DIR/ktap.log" >>"$DIR/tap.part"
