@@ -5,6 +5,7 @@
 # line on standard output; everything else goes to standard error.
 #
 #	kernel.sh image base|tree fast|debug	a bzImage
+#	kernel.sh image without-NAME		the tree without one mechanism
 #	kernel.sh headers			uAPI headers of the tree
 #	kernel.sh selftests			test programs, static
 #	kernel.sh initrd			the machine's first user space
@@ -14,6 +15,8 @@
 JOBS=${JOBS:-$(nproc)}
 FRAGMENTS=$TOP/tools/testing/selftests/liveupdate
 TREE=$BUILD/linux
+OPTIONS=$TOP/patches/options
+WITHOUT=$TOP/harness/without
 
 fragments()
 {
@@ -24,11 +27,26 @@ fragments()
 	esac
 }
 
+# wanted SOURCE FLAVOUR: the pristine kernel does not know the series' options.
+wanted()
+{
+	local source=$1 flavour=$2 ours=
+
+	[ "$source" != "$(base_source)" ] ||
+		ours=$(sed -E 's/#.*//; /^$/d; s/.*/^&=/' "$OPTIONS" | paste -sd'|')
+	fragments "$flavour" | grep -vE "${ours:-^$}"
+}
+
+base_source()
+{
+	echo "$("$TOP/harness/base.sh")/linux"
+}
+
 # What decides about a pristine kernel besides its source; comments do not.
 flavour_key()
 {
 	{
-		fragments "$1" | grep -E "^(# )?CONFIG_"
+		wanted "$(base_source)" "$1" | grep -E "^(# )?CONFIG_"
 		gcc --version | head -n 1
 	} | sha256sum | cut -c1-12
 }
@@ -41,7 +59,7 @@ configure()
 
 	mkdir -p "$output"
 	wanted=$output/wanted.config
-	fragments "$flavour" >"$wanted.new"
+	wanted "$source" "$flavour" >"$wanted.new"
 	if [ -e "$output/.config" ] && cmp -s "$wanted" "$wanted.new" &&
 	   [ "$(cat "$output/configured-from" 2>/dev/null)" = "$source" ] &&
 	   [ -z "$(find "$source" -name 'Kconfig*' \
@@ -61,14 +79,14 @@ configure()
 	echo "$source" >"$output/configured-from"
 }
 
-# compile SOURCE OUTPUT NAME: one line per some hundred objects.
+# compile SOURCE OUTPUT NAME [TARGETS]: one line per some hundred objects.
 compile()
 {
 	local source=$1 output=$2 name=$3
 
 	need_space "$output" 4
 	step "building $name (log: ${output#"$TOP"/}/build.log)"
-	make -C "$source" O="$output" CC="ccache gcc" -j"$JOBS" bzImage 2>&1 </dev/null |
+	make -C "$source" O="$output" CC="ccache gcc" -j"$JOBS" ${4-bzImage modules} 2>&1 </dev/null |
 		tee "$output/build.log" |
 		awk '/^  (CC|AS|LD|AR) / && ++n % 300 == 0 {
 			printf "    %d objects\n", n > "/dev/stderr" }' ||
@@ -100,6 +118,48 @@ image_tree()
 	# Reports must tell the two kernels apart.
 	LOCALVERSION=-liveupdate compile "$TREE" "$dir" "$flavour kernel"
 	echo "$dir/arch/x86/boot/bzImage"
+}
+
+# Where the key of what was built is kept, so that nothing is built twice.
+without_key()
+{
+	{
+		git -C "$TREE" rev-parse "HEAD^{tree}"
+		cat "$1"
+		fragments fast
+	} | sha256sum
+}
+
+# The tree of mutations follows the assembled one: only what a mutation or an
+# edit touches is compiled anew.
+image_without()
+{
+	local name=$1 patch=$WITHOUT/$1.patch dir=$BUILD/without out source key
+
+	[ -e "$patch" ] ||
+		die "harness/without has no $name.patch, and that is what kernel without-$name is made with."
+	[ -d "$TREE" ] || die "there is no tree: run 'make tree'."
+	mkdir -p "$dir"
+	out=$dir/$name.bzImage source=$dir/linux
+	take_lock "$dir/lock"
+	key=$(without_key "$patch")
+	if [ -e "$out" ] && [ "$(cat "$out.key" 2>/dev/null)" = "$key" ]; then
+		echo "$out"
+		return
+	fi
+	git -C "$TREE" worktree prune
+	[ -d "$source" ] ||
+		git -C "$TREE" worktree add -q --detach "$source" HEAD
+	git -C "$source" reset -q --hard
+	git -C "$source" checkout -q --detach "$(git -C "$TREE" rev-parse HEAD)"
+	git -C "$source" apply "$patch" ||
+		die "harness/without/$name.patch does not apply to the tree any more: bring it up to date."
+	configure "$source" "$dir/fast" fast
+	LOCALVERSION=-liveupdate compile "$source" "$dir/fast" "kernel without $name" bzImage
+	git -C "$source" reset -q --hard
+	cp "$dir/fast/arch/x86/boot/bzImage" "$out"
+	echo "$key" >"$out.key"
+	echo "$out"
 }
 
 headers()
@@ -134,7 +194,7 @@ selftests()
 	take_lock "$BUILD/selftests.lock"
 	step "building the test programs"
 	selftest liveupdate "" liveupdate luo_kexec_simple luo_multi_session \
-		luo_stress_sessions luo_stress_files lu_vmm lu_selftest
+		luo_stress_sessions luo_stress_files luo_frame lu_vmm lu_selftest
 	selftest vfio "-luuid" vfio_dma_mapping_test vfio_dma_mapping_mmio_test \
 		vfio_iommufd_setup_test vfio_pci_device_test \
 		vfio_pci_driver_test vfio_pci_sriov_uapi_test
@@ -170,8 +230,9 @@ image)
 	case ${2-} in
 	base) image_base "${3-fast}" ;;
 	tree) image_tree "${3-fast}" ;;
-	*) die "whose kernel? Use: kernel.sh image base|tree fast|debug" ;;
+	without-*) image_without "${2#without-}" ;;
+	*) die "whose kernel? Use: kernel.sh image base|tree|without-NAME fast|debug" ;;
 	esac ;;
 headers | selftests | initrd) "$1" ;;
-*) die "usage: kernel.sh image base|tree fast|debug, headers, selftests, initrd" ;;
+*) die "usage: kernel.sh image base|tree|without-NAME fast|debug, headers, selftests, initrd" ;;
 esac

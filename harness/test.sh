@@ -29,6 +29,18 @@ build_all()
 		"$H/kernel.sh" image tree "$flavour" >/dev/null
 	done
 	"$H/kernel.sh" selftests >/dev/null
+	[ "$*" = "${*/fast/}" ] || build_without
+}
+
+# The tree with one mechanism off, for each mechanism that has a control.
+build_without()
+{
+	local patch
+
+	for patch in "$H"/without/*.patch; do
+		[ -e "$patch" ] || continue
+		"$H/kernel.sh" image "without-$(basename "$patch" .patch)" >/dev/null
+	done
 }
 
 # One line "NAME FLAVOUR" per run.  Written down before anything is built: a

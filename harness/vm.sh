@@ -21,7 +21,7 @@ reset_declaration()
 {
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
-	PORTS=0 DEVICES=() PROGRAMS=() EXPECT=() OBSERVE=() SKIP=''
+	PORTS=0 DEVICES=() PROGRAMS=() MODULES=() EXPECT=() OBSERVE=() SKIP=''
 	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=()
 	# KASAN's shadow is allocated from KHO's scratch and counted into its
 	# size: left to itself the scratch is now and then too large to be had.
@@ -44,6 +44,7 @@ append_stage() { STAGE_APPEND[$1]="${STAGE_APPEND[$1]-} ${*:2}"; }
 iommu() { IOMMU=$1; }
 device() { DEVICES+=(-device "$1"); }
 program() { PROGRAMS+=("$@"); }
+module() { MODULES+=("$@"); }
 stage()
 {
 	STAGES[$1]=$(cat)
@@ -129,9 +130,10 @@ image_of()
 {
 	case $1 in
 	base) "$KERNEL" image base fast ;;	# pristine: the baseline
+	without-*) "$KERNEL" image "$1" ;;	# the tree, one mechanism off
 	tree) echo "$BUILD/kernel/$FLAVOUR/arch/x86/boot/bzImage" ;;
 	/*) echo "$1" ;;
-	*) die "a stage's kernel is 'base' or 'tree', not '$1'." ;;
+	*) die "a stage's kernel is 'base', 'tree' or 'without-NAME', not '$1'." ;;
 	esac
 }
 
@@ -184,9 +186,10 @@ cmdline()
 # Everything the machine sees of the host: a read-only directory.
 fill_share()
 {
-	local share=$DIR/share n program image
+	local share=$DIR/share n program module image
 
-	mkdir -p "$share/bin"
+	mkdir -p "$share/bin" "$share/modules"
+	cp "$TOP/harness/guest/must_fail" "$share/bin/"
 	ln -f "$BUILD/initrd" "$share/initrd" 2>/dev/null ||
 		cp "$BUILD/initrd" "$share/initrd"
 	for ((n = 1; n <= ${#IMAGES[@]}; n++)); do
@@ -200,6 +203,11 @@ fill_share()
 		[ -e "$BUILD/selftests/$program" ] ||
 			die "the test program $program is not built: run 'make selftests'."
 		cp "$BUILD/selftests/$program" "$share/bin/"
+	done
+	for module in ${MODULES[@]+"${MODULES[@]}"}; do
+		[ -e "$BUILD/kernel/$FLAVOUR/$module.ko" ] ||
+			die "the module $module is not built: run 'make kernels'."
+		cp "$BUILD/kernel/$FLAVOUR/$module.ko" "$share/modules/"
 	done
 }
 

@@ -189,15 +189,22 @@ static void follow_boot(struct console *c, struct phases *p, uint64_t now,
 
 void console_line(struct console *c, struct phases *p, uint64_t now, char *line)
 {
+	bool splat;
+
 	follow_boot(c, p, now, line);
 	remember(c, line);
 	if (c->log)
 		fprintf(c->log, "%llu.%06llu %s\n",
 			(unsigned long long)(now / NSEC_PER_SEC),
 			(unsigned long long)(now % NSEC_PER_SEC / 1000), line);
-	gate_line(&c->gate, c->stage, line);
-	if (strstr(line, "Kernel panic"))
+	splat = gate_line(&c->gate, c->stage, line);
+	if (!strstr(line, "Kernel panic"))
+		return;
+	/* One that is declared goes on to a crash kernel. */
+	if (splat)
 		c->panicked = true;
+	else
+		c->jumped = true;
 }
 
 void console_show_last(const struct console *c, FILE *out)

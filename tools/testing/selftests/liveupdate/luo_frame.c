@@ -1,0 +1,709 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What the Live Update Orchestrator promises to the handlers of files and of
+ * shared state: in which order they are called, what they can refuse, what
+ * happens to what nobody fetches.
+ *
+ *	luo_frame TEST STAGE
+ *
+ * STAGE is 1 before the kexec and 2 after it. The files are those of the module
+ * liveupdate_file, found as $LIVEUPDATE_FILE_MODULE; it keeps the log that is
+ * compared here.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/kexec.h>
+#include <linux/reboot.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+
+#define TEST_DEVICE	"/dev/liveupdate-test"
+#define TEST_PARAMETERS	"/sys/module/liveupdate_file/parameters/"
+#define LOG_SIZE	16384
+
+static int luo;
+
+/* --- the module and its log */
+
+static void insert_module(const char *parameters)
+{
+	const char *path = getenv("LIVEUPDATE_FILE_MODULE");
+	int fd;
+
+	if (!path)
+		fail_exit("LIVEUPDATE_FILE_MODULE does not say where the module is");
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || syscall(SYS_finit_module, fd, parameters, 0))
+		fail_exit("cannot load %s", path);
+	close(fd);
+}
+
+static void set_parameter(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), TEST_PARAMETERS "%s", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		fail_exit("cannot write %s", path);
+	close(fd);
+}
+
+static size_t read_log(char *log)
+{
+	int fd = open(TEST_DEVICE, O_RDONLY);
+	ssize_t len, size = 0;
+
+	if (fd < 0)
+		fail_exit("cannot open " TEST_DEVICE);
+	while ((len = read(fd, log + size, LOG_SIZE - 1 - size)) > 0)
+		size += len;
+	close(fd);
+	log[size] = '\0';
+	return size;
+}
+
+static size_t log_mark;
+
+/* From here on log_is() looks. */
+static void mark_log(void)
+{
+	char log[LOG_SIZE];
+
+	log_mark = read_log(log);
+}
+
+/* True if just @want was logged since mark_log(). */
+static bool log_is(const char *want)
+{
+	char log[LOG_SIZE];
+
+	read_log(log);
+	if (!strcmp(log + log_mark, want))
+		return true;
+	ksft_print_msg("the log is:\n");
+	for (char *line = strtok(log + log_mark, "\n"); line;
+	     line = strtok(NULL, "\n"))
+		ksft_print_msg("    %s\n", line);
+	return false;
+}
+
+/* --- test files */
+
+static int command(int fd, const char *fmt, ...)
+{
+	char line[64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	return write(fd, line, strlen(line)) < 0 ? -errno : 0;
+}
+
+static void must_command(int fd, const char *line)
+{
+	int err = command(fd, "%s", line);
+
+	if (err) {
+		errno = -err;
+		fail_exit("test file refuses '%s'", line);
+	}
+}
+
+static int new_file(const char *name)
+{
+	int fd = open(TEST_DEVICE, O_RDWR);
+
+	if (fd < 0)
+		fail_exit("cannot open " TEST_DEVICE);
+	if (command(fd, "name %s", name))
+		fail_exit("cannot name a test file");
+	return fd;
+}
+
+static int new_memfd(void)
+{
+	int fd = memfd_create("memory", 0);
+
+	if (fd < 0 || ftruncate(fd, getpagesize()))
+		fail_exit("cannot create a memfd");
+	return fd;
+}
+
+static int must(int result, const char *what)
+{
+	if (result < 0) {
+		errno = -result;
+		fail_exit("%s", what);
+	}
+	return result;
+}
+
+static int new_session(const char *name)
+{
+	return must(luo_create_session(luo, name), "create session");
+}
+
+static int get_session(const char *name)
+{
+	return must(luo_retrieve_session(luo, name), "retrieve session");
+}
+
+/* Preserves a new test file that does what @commands say, up to a NULL. */
+static int preserve_file(int session, __u64 token, const char *name, ...)
+{
+	int fd = new_file(name);
+	const char *line;
+	va_list ap;
+
+	va_start(ap, name);
+	while ((line = va_arg(ap, const char *)))
+		must_command(fd, line);
+	va_end(ap);
+	must(luo_session_preserve_fd(session, fd, token), "preserve");
+	return fd;
+}
+
+static void result(bool good, const char *fmt, ...)
+{
+	char what[128];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	ksft_test_result(good, "%s\n", what);
+}
+
+static void result_is(int got, int want, const char *what)
+{
+	if (got != want)
+		ksft_print_msg("%d (%s), wanted %d\n", got,
+			       got < 0 ? strerror(-got) : "good", want);
+	ksft_test_result(got == want, "%s\n", what);
+}
+
+static void result_log(const char *what, const char *want)
+{
+	ksft_test_result(log_is(want), "%s\n", what);
+}
+
+/* Comes back only if the kernel refuses, or returns from a kexec jump. */
+static int try_kexec(void)
+{
+	return syscall(__NR_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+		       LINUX_REBOOT_CMD_KEXEC, 0) ? -errno : 0;
+}
+
+/* Never returns if the sessions must outlive the program. */
+static void stay(void)
+{
+	ksft_print_cnts();
+	if (ksft_get_fail_cnt())
+		exit(1);
+	daemonize_and_wait();
+}
+
+/* --- freeze: order, failure, another attempt */
+
+static void freeze_before(void)
+{
+	int one, two, c;
+
+	ksft_set_plan(8);
+	one = new_session("one");
+	two = new_session("two");
+	preserve_file(one, 1, "a", NULL);
+	preserve_file(one, 2, "b", NULL);
+	c = preserve_file(two, 1, "c", "fail freeze 5", NULL);
+
+	mark_log();
+	result_is(try_kexec(), -EIO, "a file calls the update off");
+	result_log("files before it are unfrozen, the last one first",
+		   "freeze a 0\nfreeze b 0\nfreeze c -5\n"
+		   "unfreeze b\nunfreeze a\n");
+
+	must_command(c, "fail freeze 0");
+	set_parameter("flb_freeze_err", "28");
+	mark_log();
+	result_is(try_kexec(), -ENOSPC, "shared state calls the update off");
+	result_log("it is asked last, and everything is unfrozen in reverse",
+		   "freeze a 0\nfreeze b 0\nfreeze c 0\n"
+		   "freeze shared0 0\nfreeze shared1 -28\n"
+		   "unfreeze shared0 100\nunfreeze c\nunfreeze b\nunfreeze a\n");
+	mark_log();
+	result_is(try_kexec(), -ENOSPC, "it may be tried again");
+	result_log("and begins from the start",
+		   "freeze a 0\nfreeze b 0\nfreeze c 0\n"
+		   "freeze shared0 0\nfreeze shared1 -28\n"
+		   "unfreeze shared0 100\nunfreeze c\nunfreeze b\nunfreeze a\n");
+
+	mark_log();
+	close(two);
+	result_log("sessions can be closed after that", "unpreserve c\n");
+	result_is(luo_session_preserve_fd(one, new_file("d"), 3), 0,
+		  "files can be preserved after that");
+	set_parameter("flb_freeze_err", "0");
+	stay();
+}
+
+static void freeze_after(void)
+{
+	int session, fds[3];
+
+	ksft_set_plan(4);
+	insert_module("");
+	session = get_session("one");
+	for (int i = 0; i < 3; i++)
+		fds[i] = luo_session_retrieve_fd(session, i + 1);
+	result(fds[0] >= 0 && fds[1] >= 0 && fds[2] >= 0,
+	       "the files of the last attempt are there");
+	result_is(luo_retrieve_session(luo, "two"), -ENOENT,
+		  "a session closed before it is not");
+	mark_log();
+	result_is(command(fds[0], "flb-get"), 0, "shared state is there");
+	result_log("as the last freeze left it, and that once",
+		   "retrieve shared0 100 0\n");
+	must_command(fds[0], "flb-put incoming");
+	must(luo_session_finish(session), "finish");
+	ksft_finished();
+}
+
+/* --- image: who may follow this kernel, and who may not */
+
+/* Says goodbye to the machine. */
+static const unsigned char reset_code[] = {
+	0xb0, 0xfe, 0xe6, 0x64,			/* outb 0xfe, 0x64 */
+	0xf4, 0xeb, 0xfd,			/* hlt, for ever */
+};
+
+/* Returns at once, and says that it would be entered here again. */
+static const unsigned char return_code[] = {
+	0x4c, 0x8d, 0x1d, 0xf9, 0xff, 0xff, 0xff, /* lea -7(%rip), %r11 */
+	0x4c, 0x89, 0x5c, 0x24, 0x08,		/* mov %r11, 8(%rsp) */
+	0xc3,					/* ret */
+};
+
+#define CODE_ADDRESS	0x1000000UL
+
+static void load_image(const void *code, size_t size, unsigned long flags)
+{
+	struct kexec_segment segment = {
+		.buf = (void *)code,
+		.bufsz = size,
+		.mem = (void *)CODE_ADDRESS,
+		.memsz = getpagesize(),
+	};
+
+	if (syscall(__NR_kexec_load, CODE_ADDRESS, 1, &segment, flags))
+		fail_exit("kexec_load");
+}
+
+static int try_snapshot(int mode)
+{
+	int fd = open("/dev/snapshot", mode);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
+}
+
+static int try_hibernation(void)
+{
+	int fd = open("/sys/power/state", O_WRONLY);
+	int err = 0;
+
+	if (fd < 0 || write(fd, "disk", 4) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/*
+ * A kernel that lets the one through would also go on with the other, from which
+ * it does not come back with all its devices: do not try.
+ */
+static int try_unless(bool gone_through, int (*try)(void))
+{
+	return gone_through ? 0 : try();
+}
+
+static void image_before(void)
+{
+	int session, err;
+
+	ksft_set_plan(9);
+	session = new_session("image");
+	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
+	/* What must not be reached, and what saves the machine if it is. */
+	preserve_file(session, 2, "a", "fail freeze 18", NULL);
+
+	mark_log();
+	load_image(reset_code, sizeof(reset_code), 0);
+	err = try_kexec();
+	result_is(err, -ENOEXEC, "an image without handover is refused");
+	result_log("before anything is frozen", "");
+	load_image(return_code, sizeof(return_code), KEXEC_PRESERVE_CONTEXT);
+	result_is(try_unless(err != -ENOEXEC, try_kexec), -EBUSY,
+		  "a kexec jump is refused");
+	result_log("and nothing is frozen for it", "");
+	err = try_snapshot(O_RDONLY);
+	result_is(err, -EBUSY, "hibernation from user space is refused");
+	result_is(try_unless(!err, try_hibernation), -EBUSY,
+		  "hibernation is refused");
+	result_is(try_snapshot(O_WRONLY), -EBUSY,
+		  "resuming from an image is refused");
+
+	result_log("nor for any of these", "");
+	close(session);
+	result_is(try_snapshot(O_RDONLY), 0,
+		  "it is possible when nothing is preserved");
+	ksft_finished();
+}
+
+/*
+ * With nothing preserved both images are started: the first one comes back, the
+ * second one resets the machine. Nothing can be reported from here, as not every
+ * device survives the jump; who waits for the reset sees whether it comes.
+ */
+static void image_start(void)
+{
+	new_session("a session without files is nothing to lose");
+	if (mlockall(MCL_CURRENT))
+		fail_exit("mlockall");
+	load_image(return_code, sizeof(return_code), KEXEC_PRESERVE_CONTEXT);
+	if (!try_kexec()) {
+		load_image(reset_code, sizeof(reset_code), 0);
+		try_kexec();
+	}
+	for (;;)
+		pause();
+}
+
+/* --- crash: the kernel that follows a panic */
+
+static int open_named(const char *variable)
+{
+	const char *path = getenv(variable);
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		fail_exit("cannot open %s", path ? path : variable);
+	return fd;
+}
+
+static void crash_before(void)
+{
+	char cmdline[2048];
+	ssize_t len;
+	int fd;
+
+	must(luo_session_preserve_fd(new_session("crash"), new_memfd(), 1),
+	     "preserve");
+	len = read(open_named("NEXT_CMDLINE"), cmdline, sizeof(cmdline) - 1);
+	if (len <= 0)
+		fail_exit("there is no command line");
+	cmdline[len] = '\0';
+	cmdline[strcspn(cmdline, "\n")] = '\0';
+	if (syscall(__NR_kexec_file_load, open_named("NEXT_KERNEL"),
+		    open_named("NEXT_INITRD"), strlen(cmdline) + 1, cmdline,
+		    KEXEC_FILE_ON_CRASH))
+		fail_exit("cannot load the crash kernel");
+	fd = open("/proc/sysrq-trigger", O_WRONLY);
+	if (fd < 0 || write(fd, "c", 1) != 1)
+		fail_exit("cannot panic");
+	fail_exit("no panic came");
+}
+
+static void crash_after(void)
+{
+	ksft_set_plan(2);
+	result(!access("/proc/vmcore", R_OK), "this is the crash kernel");
+	result_is(luo_open_device(), -1, "it has nothing to do with live updates");
+	ksft_finished();
+}
+
+/* --- handler: one that is not there yet */
+
+static void handler_before(void)
+{
+	int session;
+
+	ksft_set_plan(1);
+	session = new_session("mixed");
+	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
+	preserve_file(session, 2, "a", NULL);
+	result(true, "a memfd and a test file are preserved");
+	stay();
+}
+
+static void handler_after(void)
+{
+	int session, fd;
+
+	ksft_set_plan(10);
+	result_is(try_snapshot(O_RDONLY), -EBUSY,
+		  "no hibernation before anybody has looked at what came");
+	luo = luo_open_device();
+	result(luo >= 0, "sessions can be opened without the file's handler");
+	if (luo < 0)
+		ksft_finished();
+	session = luo_retrieve_session(luo, "mixed");
+	result(session >= 0, "the session can be retrieved");
+	result(luo_session_retrieve_fd(session, 1) >= 0,
+	       "a file whose handler is there can be retrieved");
+	result_is(luo_session_retrieve_fd(session, 2), -ENODEV,
+		  "one whose handler is not says so");
+	result_is(luo_session_finish(session), -ENODEV,
+		  "and cannot be finished either");
+
+	insert_module("");
+	fd = luo_session_retrieve_fd(session, 2);
+	result(fd >= 0, "when the module is loaded it can be retrieved");
+	result_is(try_snapshot(O_RDONLY), -EBUSY,
+		  "no hibernation while a session is not finished");
+	result_is(luo_session_finish(session), 0, "and finished");
+	result_is(try_snapshot(O_RDONLY), 0, "hibernation is possible again");
+	ksft_finished();
+}
+
+/* --- lookup: files that need other files of their session */
+
+static void lookup_before(void)
+{
+	int session, other, memory, again, a, fd;
+	char path[64], line[64];
+
+	ksft_set_plan(4);
+	session = new_session("lookup");
+	other = new_session("other");
+	memory = new_memfd();
+	must(luo_session_preserve_fd(session, memory, 1), "preserve");
+	a = preserve_file(session, 2, "a", NULL);
+
+	fd = new_file("b");
+	snprintf(line, sizeof(line), "need %d", a);
+	must_command(fd, line);
+	result_is(luo_session_preserve_fd(session, fd, 3), 0,
+		  "a file finds another one of its session");
+
+	fd = new_file("m");
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", memory);
+	again = open(path, O_RDWR);
+	snprintf(line, sizeof(line), "need %d", again);
+	must_command(fd, line);
+	result_is(luo_session_preserve_fd(session, fd, 4), 0,
+		  "also through another open of the same memfd");
+
+	fd = new_file("x");
+	snprintf(line, sizeof(line), "need %d", a);
+	must_command(fd, line);
+	result_is(luo_session_preserve_fd(other, fd, 1), -ENOENT,
+		  "not one of another session");
+
+	/* Each needs the other. */
+	preserve_file(session, 10, "l1", "need-token 11", NULL);
+	preserve_file(session, 11, "l2", "need-token 10", NULL);
+	/* One that must wait, and one that needs it. */
+	preserve_file(session, 20, "d", "defer", NULL);
+	preserve_file(session, 21, "n", "need-token 20", NULL);
+	preserve_file(session, 30, "w", "need-token 99", NULL);
+	result(true, "all are preserved");
+	stay();
+}
+
+static void lookup_after(void)
+{
+	int session;
+
+	ksft_set_plan(11);
+	insert_module("");
+	session = get_session("lookup");
+	mark_log();
+	result(luo_session_retrieve_fd(session, 3) >= 0,
+	       "a file that needs another can be retrieved first");
+	result_log("it gets the one that was meant",
+		   "retrieve a 0\nneed b has a\nretrieve b 0\n");
+	result(luo_session_retrieve_fd(session, 4) >= 0,
+	       "also one of another kind");
+	mark_log();
+	result(luo_session_retrieve_fd(session, 2) >= 0,
+	       "the other can still be had");
+	result_log("without being retrieved twice", "");
+	mark_log();
+	result_is(luo_session_retrieve_fd(session, 10), -ELOOP,
+		  "files that need each other fail");
+	result_log("both", "need l2 -40\nneed l1 -40\n");
+	result_is(luo_session_retrieve_fd(session, 30), -ENOENT,
+		  "a token that is not there is not found");
+	result_is(luo_session_retrieve_fd(session, 21), -ENODEV,
+		  "a file that needs one that waits must wait");
+	set_parameter("ready", "1");
+	result(luo_session_retrieve_fd(session, 21) >= 0,
+	       "and can be had when the wait is over");
+	result_is(luo_session_finish(session), 0, "all can be finished");
+	ksft_finished();
+}
+
+/* --- finish: who can, and what happens to who cannot */
+
+static void finish_before(void)
+{
+	int session;
+
+	ksft_set_plan(1);
+	session = new_session("finish");
+	preserve_file(session, 1, "untouched", "busy", NULL);
+	preserve_file(session, 2, "failed", "busy", "fail retrieve 5", NULL);
+	preserve_file(session, 3, "closed", "busy", NULL);
+	preserve_file(session, 4, "taken", "busy", NULL);
+	preserve_file(session, 5, "used", "busy", NULL);
+	result(true, "all are preserved");
+	stay();
+}
+
+static void finish_after(void)
+{
+	int session, taken, used, again;
+
+	ksft_set_plan(11);
+	insert_module("");
+	session = get_session("finish");
+	result_is(luo_session_retrieve_fd(session, 2), -EIO,
+		  "a file that cannot be retrieved says why");
+	result_is(luo_session_retrieve_fd(session, 2), -EIO, "every time");
+	close(must(luo_session_retrieve_fd(session, 3), "retrieve"));
+	taken = must(luo_session_retrieve_fd(session, 4), "retrieve");
+	used = must(luo_session_retrieve_fd(session, 5), "retrieve");
+	must_command(taken, "take");
+
+	mark_log();
+	result_is(luo_session_finish(session), -EBUSY,
+		  "a file in use and not taken over holds the session");
+	result_log("only files in use are asked",
+		   "can_finish taken 1\ncan_finish used 0\n");
+	mark_log();
+	close(session);
+	result_log("closing the session finishes nothing then",
+		   "can_finish taken 1\ncan_finish used 0\n");
+
+	session = luo_retrieve_session(luo, "finish");
+	result(session >= 0, "the session can be retrieved again");
+	result_is(luo_retrieve_session(luo, "finish"), -EINVAL,
+		  "by one at a time");
+	mark_log();
+	again = luo_session_retrieve_fd(session, 5);
+	result(again >= 0, "and its files, too");
+	result_log("as they are", "");
+	if (again >= 0)
+		must_command(again, "take");
+	else
+		must_command(used, "take");
+
+	mark_log();
+	result_is(luo_session_finish(session), 0, "then it can be finished");
+	result_log("the last preserved first, each as it stands",
+		   "can_finish taken 1\ncan_finish used 1\n"
+		   "finish used taken\nfinish taken taken\n"
+		   "finish closed given-up\nfinish failed failed\n"
+		   "finish untouched untouched\n"
+		   "retrieve shared1 101 0\nfinish shared1\n"
+		   "retrieve shared0 100 0\nfinish shared0\n");
+	ksft_finished();
+}
+
+/* --- shared: state that nobody fetches, or nobody can */
+
+static void shared_before(void)
+{
+	int one, two, fd;
+
+	ksft_set_plan(1);
+	one = new_session("one");
+	two = new_session("two");
+	fd = preserve_file(one, 1, "a", NULL);
+	preserve_file(two, 1, "b", NULL);
+	result_is(command(fd, "flb-get"), 0,
+		  "somebody holds the shared state");
+	stay();
+}
+
+static void shared_after(void)
+{
+	int session;
+
+	ksft_set_plan(5);
+	insert_module("");
+	session = get_session("one");
+	mark_log();
+	result_is(luo_session_finish(session), 0,
+		  "a session nobody looked into can be finished");
+	result_log("and the shared state waits for the other file",
+		   "finish a untouched\n");
+	close(session);
+	result(!syscall(SYS_delete_module, "liveupdate_file", O_NONBLOCK),
+	       "the module can be unloaded in between");
+
+	/* One object cannot be retrieved, one the last kernel did not have. */
+	insert_module("nflbs=3 flb_retrieve_err=5");
+	session = get_session("two");
+	mark_log();
+	result_is(luo_session_finish(session), 0,
+		  "the other session can be finished, too");
+	result_log("shared state is released, or was by whoever failed",
+		   "finish b untouched\nretrieve shared1 101 -5\n"
+		   "retrieve shared0 100 0\nfinish shared0\n");
+	ksft_finished();
+}
+
+static const struct {
+	const char *name;
+	void (*before)(void);
+	void (*after)(void);
+	bool bare;		/* opens /dev/liveupdate itself afterwards */
+} tests[] = {
+	{ "freeze", freeze_before, freeze_after },
+	{ "image", image_before, image_start },
+	{ "crash", crash_before, crash_after, true },
+	{ "handler", handler_before, handler_after, true },
+	{ "lookup", lookup_before, lookup_after },
+	{ "finish", finish_before, finish_after },
+	{ "shared", shared_before, shared_after },
+};
+
+int main(int argc, char *argv[])
+{
+	bool before;
+
+	if (argc != 3)
+		ksft_exit_fail_msg("usage: luo_frame TEST STAGE\n");
+	before = !strcmp(argv[2], "1");
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
+		if (strcmp(tests[i].name, argv[1]))
+			continue;
+		ksft_print_header();
+		if (before || !tests[i].bare) {
+			luo = luo_open_device();
+			if (luo < 0)
+				fail_exit("cannot open " LUO_DEVICE);
+		}
+		if (before) {
+			insert_module("");
+			tests[i].before();
+		} else {
+			tests[i].after();
+		}
+	}
+	ksft_exit_fail_msg("there is no test '%s'\n", argv[1]);
+}
