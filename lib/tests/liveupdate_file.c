@@ -450,7 +450,7 @@ static int lut_retrieve(struct liveupdate_file_op_args *args)
 
 	if (ser->defer && !ready) {
 		lut_say("defer %s\n", ser->name);
-		return -EPROBE_DEFER;
+		return -EAGAIN;
 	}
 	if (ser->retrieve_err) {
 		lut_say("retrieve %s %d\n", ser->name, -ser->retrieve_err);

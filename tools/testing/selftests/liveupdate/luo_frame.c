@@ -14,12 +14,15 @@
 #include <fcntl.h>
 #include <linux/kexec.h>
 #include <linux/reboot.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libliveupdate.h>
@@ -280,6 +283,7 @@ static void freeze_after(void)
 
 /* --- image: who may follow this kernel, and who may not */
 
+#ifdef __x86_64__
 /* Says goodbye to the machine. */
 static const unsigned char reset_code[] = {
 	0xb0, 0xfe, 0xe6, 0x64,			/* outb 0xfe, 0x64 */
@@ -342,7 +346,7 @@ static void image_before(void)
 {
 	int session, err;
 
-	ksft_set_plan(9);
+	ksft_set_plan(10);
 	session = new_session("image");
 	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
 	/* What must not be reached, and what saves the machine if it is. */
@@ -368,6 +372,7 @@ static void image_before(void)
 	close(session);
 	result_is(try_snapshot(O_RDONLY), 0,
 		  "it is possible when nothing is preserved");
+	result_is(try_snapshot(O_WRONLY), 0, "and so is resuming");
 	ksft_finished();
 }
 
@@ -389,6 +394,17 @@ static void image_start(void)
 	for (;;)
 		pause();
 }
+#else
+static void image_before(void)
+{
+	ksft_exit_skip("the images are x86 code\n");
+}
+
+static void image_start(void)
+{
+	image_before();
+}
+#endif
 
 /* --- crash: the kernel that follows a panic */
 
@@ -427,9 +443,15 @@ static void crash_before(void)
 
 static void crash_after(void)
 {
-	ksft_set_plan(2);
+	char cmdline[2048] = "";
+	int fd = open("/proc/cmdline", O_RDONLY);
+
+	ksft_set_plan(3);
 	result(!access("/proc/vmcore", R_OK), "this is the crash kernel");
-	result_is(luo_open_device(), -1, "it has nothing to do with live updates");
+	result(read(fd, cmdline, sizeof(cmdline) - 1) > 0 &&
+	       strstr(cmdline, "liveupdate=on"),
+	       "it was asked to take part in live updates");
+	result(luo_open_device() < 0 && errno == ENOENT, "and does not");
 	ksft_finished();
 }
 
@@ -462,9 +484,9 @@ static void handler_after(void)
 	result(session >= 0, "the session can be retrieved");
 	result(luo_session_retrieve_fd(session, 1) >= 0,
 	       "a file whose handler is there can be retrieved");
-	result_is(luo_session_retrieve_fd(session, 2), -ENODEV,
+	result_is(luo_session_retrieve_fd(session, 2), -EAGAIN,
 		  "one whose handler is not says so");
-	result_is(luo_session_finish(session), -ENODEV,
+	result_is(luo_session_finish(session), -EAGAIN,
 		  "and cannot be finished either");
 
 	insert_module("");
@@ -518,6 +540,12 @@ static void lookup_before(void)
 	preserve_file(session, 20, "d", "defer", NULL);
 	preserve_file(session, 21, "n", "need-token 20", NULL);
 	preserve_file(session, 30, "w", "need-token 99", NULL);
+	for (int i = 0; i < 10; i++) {
+		snprintf(line, sizeof(line), "need-token %d", 41 + i);
+		snprintf(path, sizeof(path), "row%d", i);
+		preserve_file(session, 40 + i, path, line, NULL);
+	}
+	preserve_file(session, 50, "end", NULL);
 	result(true, "all are preserved");
 	stay();
 }
@@ -526,7 +554,7 @@ static void lookup_after(void)
 {
 	int session;
 
-	ksft_set_plan(11);
+	ksft_set_plan(13);
 	insert_module("");
 	session = get_session("lookup");
 	mark_log();
@@ -544,9 +572,13 @@ static void lookup_after(void)
 	result_is(luo_session_retrieve_fd(session, 10), -ELOOP,
 		  "files that need each other fail");
 	result_log("both", "need l2 -40\nneed l1 -40\n");
+	result_is(luo_session_retrieve_fd(session, 40), -ELOOP,
+		  "and so does a long row of them");
+	result(luo_session_retrieve_fd(session, 49) >= 0,
+	       "the end of which can be had");
 	result_is(luo_session_retrieve_fd(session, 30), -ENOENT,
 		  "a token that is not there is not found");
-	result_is(luo_session_retrieve_fd(session, 21), -ENODEV,
+	result_is(luo_session_retrieve_fd(session, 21), -EAGAIN,
 		  "a file that needs one that waits must wait");
 	set_parameter("ready", "1");
 	result(luo_session_retrieve_fd(session, 21) >= 0,
@@ -572,19 +604,86 @@ static void finish_before(void)
 	stay();
 }
 
+static void send_fd(int to, int fd)
+{
+	char control[CMSG_SPACE(sizeof(fd))] = {}, byte = 0;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	struct cmsghdr *cmsg = CMSG_FIRSTHDR(&msg);
+
+	cmsg->cmsg_level = SOL_SOCKET;
+	cmsg->cmsg_type = SCM_RIGHTS;
+	cmsg->cmsg_len = CMSG_LEN(sizeof(fd));
+	memcpy(CMSG_DATA(cmsg), &fd, sizeof(fd));
+	if (sendmsg(to, &msg, 0) != 1)
+		exit(1);
+}
+
+static int receive_fd(int from)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {}, byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	int fd;
+
+	if (recvmsg(from, &msg, 0) != 1 || !CMSG_FIRSTHDR(&msg))
+		fail_exit("the agent sent nothing");
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(fd));
+	return fd;
+}
+
+/* An agent that hands on one file, keeps another one, and dies. */
+static int agent_that_dies(const char *name, __u64 token, __u64 kept)
+{
+	int pair[2], fd, status;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+		fail_exit("socketpair");
+	pid = fork();
+	if (!pid) {
+		int session = luo_retrieve_session(luo, name);
+
+		if (luo_session_retrieve_fd(session, kept) < 0)
+			exit(1);
+		send_fd(pair[1], luo_session_retrieve_fd(session, token));
+		for (;;)
+			pause();
+	}
+	fd = receive_fd(pair[0]);
+	kill(pid, SIGKILL);
+	waitpid(pid, &status, 0);
+	close(pair[0]);
+	close(pair[1]);
+	return fd;
+}
+
 static void finish_after(void)
 {
 	int session, taken, used, again;
 
-	ksft_set_plan(11);
+	ksft_set_plan(12);
 	insert_module("");
-	session = get_session("finish");
+	used = agent_that_dies("finish", 5, 3);
+	session = luo_retrieve_session(luo, "finish");
+	result(session >= 0, "a session whose agent died can be retrieved");
+	if (session < 0)
+		ksft_finished();
 	result_is(luo_session_retrieve_fd(session, 2), -EIO,
 		  "a file that cannot be retrieved says why");
 	result_is(luo_session_retrieve_fd(session, 2), -EIO, "every time");
 	close(must(luo_session_retrieve_fd(session, 3), "retrieve"));
 	taken = must(luo_session_retrieve_fd(session, 4), "retrieve");
-	used = must(luo_session_retrieve_fd(session, 5), "retrieve");
 	must_command(taken, "take");
 
 	mark_log();
