@@ -120,11 +120,11 @@ image_tree()
 	echo "$dir/arch/x86/boot/bzImage"
 }
 
-# Where the key of what was built is kept, so that nothing is built twice.
+# What decides about such a kernel, so that nothing is built twice.
 without_key()
 {
 	{
-		git -C "$TREE" rev-parse "HEAD^{tree}"
+		git -C "$TREE" ls-tree HEAD | grep -vE "	(tools|Documentation|MAINTAINERS)$"
 		cat "$1"
 		fragments fast
 	} | sha256sum

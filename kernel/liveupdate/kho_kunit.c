@@ -176,7 +176,8 @@ static void kho_outgoing_range(struct kunit *test)
 /* The next kernel boots in scratch memory, whatever was preserved there. */
 static void kho_outgoing_scratch(struct kunit *test)
 {
-	struct folio *folio = pfn_folio(PHYS_PFN(kho_scratch[0].addr));
+	struct page *page = pfn_to_page(PHYS_PFN(kho_scratch[0].addr));
+	struct folio *folio = page_folio(page);
 
 	if (IS_ENABLED(CONFIG_KEXEC_HANDOVER_DEBUG)) {
 		/* Preserving it is refused there, with a splat. */
@@ -184,9 +185,10 @@ static void kho_outgoing_scratch(struct kunit *test)
 		return;
 	}
 
-	KUNIT_EXPECT_EQ(test, kho_preserve_folio(folio), 0);
+	/* By page: whose folio it is may change any time. */
+	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page, 1), 0);
 	KUNIT_EXPECT_FALSE(test, kho_folio_is_preserved(folio));
-	kho_unpreserve_folio(folio);
+	kho_unpreserve_pages(page, 1);
 }
 
 /*
