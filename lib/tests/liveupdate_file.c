@@ -41,6 +41,9 @@
 #define LUT_CMD_LEN	64
 #define LUT_NFLBS	3
 
+#define LUT_COMPATIBLE		"liveupdate-test-file"
+#define LUT_FLB_COMPATIBLE(i)	"liveupdate-test-shared-" #i
+
 static bool ready;
 module_param(ready, bool, 0644);
 MODULE_PARM_DESC(ready, "what a deferred file waits for is there");
@@ -114,7 +117,7 @@ static const struct liveupdate_flb_ops lut_flb_ops;
 
 #define LUT_FLB(i) {							\
 	.ops = &lut_flb_ops,						\
-	.compatible = "liveupdate-test-shared-" #i,			\
+	.compatible = LUT_FLB_COMPATIBLE(i),				\
 }
 
 static struct liveupdate_flb lut_flbs[LUT_NFLBS] = {
@@ -526,7 +529,7 @@ static const struct liveupdate_file_ops lut_file_ops = {
 
 static struct liveupdate_file_handler lut_handler = {
 	.ops = &lut_file_ops,
-	.compatible = "liveupdate-test-file",
+	.compatible = LUT_COMPATIBLE,
 };
 
 static struct miscdevice lut_dev = {
