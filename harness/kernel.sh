@@ -135,6 +135,8 @@ without_key()
 image_without()
 {
 	local name=$1 patch=$WITHOUT/$1.patch dir=$BUILD/without out source key
+	# As deep below its source as the other kernels: ccache knows the objects.
+	local objects=$dir/kernel/fast
 
 	[ -e "$patch" ] ||
 		die "harness/without has no $name.patch, and that is what kernel without-$name is made with."
@@ -154,10 +156,10 @@ image_without()
 	git -C "$source" checkout -q --detach "$(git -C "$TREE" rev-parse HEAD)"
 	git -C "$source" apply "$patch" ||
 		die "harness/without/$name.patch does not apply to the tree any more: bring it up to date."
-	configure "$source" "$dir/fast" fast
-	LOCALVERSION=-liveupdate compile "$source" "$dir/fast" "kernel without $name" bzImage
+	configure "$source" "$objects" fast
+	LOCALVERSION=-liveupdate compile "$source" "$objects" "kernel without $name" bzImage
 	git -C "$source" reset -q --hard
-	cp "$dir/fast/arch/x86/boot/bzImage" "$out"
+	cp "$objects/arch/x86/boot/bzImage" "$out"
 	echo "$key" >"$out.key"
 	echo "$out"
 }
