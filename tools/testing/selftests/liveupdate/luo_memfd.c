@@ -700,7 +700,7 @@ static void freed_stage2(int luo_fd)
 /* --- failing: a retrieval that fails leaves nothing behind either --------- */
 
 #define FAILING_SIZE	(8 * MIB)
-#define NR_FAILING	32
+#define NR_FAILING	64
 
 static void failing_stage1(int luo_fd)
 {
