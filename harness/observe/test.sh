@@ -124,6 +124,15 @@ console "[    1.000000] Kernel panic - not syncing: Attempted to kill init!"
 exec sleep 20
 PLAY
 
+scene "a declared panic goes on to a crash kernel" 0 passed --kernels 2 --expect '1:1:Kernel panic' <<'PLAY'
+console "[    0.000000] Linux version 7.3.4 (a@b)"
+tell "hello 1"
+console "[    1.000000] Kernel panic - not syncing: sysrq triggered crash"
+console "[    0.000000] Linux version 7.3.4 (a@b)"
+tell "hello 2"
+tell "verdict pass"
+PLAY
+
 scene "a splat fails a machine that passes" 1 "1 bad lines.*WARNING: CPU" <<'PLAY'
 console "[    1.000000] WARNING: CPU: 0 PID: 1 at x.c:1"
 tell "verdict pass"
