@@ -8,7 +8,7 @@ H := harness
 export KSRC JOBS ACCEL QEMU
 
 .PHONY: help demo test test-full test-fresh deps base tree kernels selftests \
-	vm vm-list refresh series check-series clean
+	vm vm-list refresh series check-series abi-check abi-update fuzz clean
 
 help:
 	@sed -n 's/^#: //p' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,19 @@ refresh:
 #: make series        export build/series/*.patch for git am
 series: tree
 	@$(H)/tree.sh series
+
+#: make abi-check     has what crosses a live update changed?
+abi-check: kernels
+	@$(H)/abi.sh check
+
+#: make abi-update    describe what was appended to it
+abi-update: kernels
+	@$(H)/abi.sh update
+
+#: make fuzz          libFuzzer on it, for a minute or FOR=seconds
+fuzz: deps tree
+	@$(H)/deps.sh fuzz
+	@$(H)/abi.sh fuzz $(FOR)
 
 #: make check-series  what a maintainer would check first
 check-series: series

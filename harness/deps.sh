@@ -28,12 +28,22 @@ file:/usr/include/uuid/uuid.h		uuid-dev
 file:/usr/include/sys/capability.h	libcap-dev
 file:/usr/include/stdio.h		libc6-dev
 static:busybox		busybox-static
+g++			g++
+pkg-config		pkgconf
+abidw			abigail-tools
+'
+# For libFuzzer; nothing else needs a second compiler.
+[ "${1-}" != fuzz ] || NEEDED+='
+clang			clang
+libfuzzer:		libclang-rt-dev
 '
 
 has()
 {
 	case $1 in
 	file:*) [ -e "${1#file:}" ] ;;
+	libfuzzer:) echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
+		clang -x c -fsanitize=fuzzer -o /dev/null - 2>/dev/null ;;
 	static:*) command -v "${1#static:}" >/dev/null &&
 		! ldd "$(command -v "${1#static:}")" >/dev/null 2>&1 ;;
 	*) command -v "$1" >/dev/null ;;

@@ -190,6 +190,17 @@ selftest()
 		die "selftests/$name do not build: $(grep -m 1 -E 'error|Error' "$out/build.log") (log: ${out#"$TOP"/}/build.log)"
 }
 
+# tool NAME: the programs of tools/NAME, static.
+tool()
+{
+	local name=$1 out=$BUILD/selftests/tools
+
+	mkdir -p "$out"
+	make -s -C "$TREE/tools/$name" OUTPUT="$out/" CC="ccache gcc" \
+		LDFLAGS=-static >"$out/build.log" 2>&1 ||
+		die "tools/$name does not build: $(grep -m 1 -E 'error|Error' "$out/build.log") (log: ${out#"$TOP"/}/build.log)"
+}
+
 selftests()
 {
 	headers >/dev/null
@@ -202,6 +213,7 @@ selftests()
 		vfio_iommufd_setup_test vfio_pci_device_test \
 		vfio_pci_driver_test vfio_pci_sriov_uapi_test
 	selftest iommu "-lcap" iommufd iommufd_fail_nth
+	tool liveupdate
 	echo "$BUILD/selftests"
 }
 

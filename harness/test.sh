@@ -102,6 +102,10 @@ run_host_tests()
 	[ -z "$FULL" ] || host_test kho-keys "$H/kho-keys.sh"
 	host_test observe-ends "$H/observe/test.sh"
 	host_test host "$H/tests/host.sh"
+	host_test preflight "$H/tests/preflight.sh"
+	host_test abi "$H/abi.sh" test
+	host_test abi-layout "$H/abi.sh" layout
+	[ -z "$FULL" ] || host_test abi-controls "$H/abi.sh" controls
 }
 
 run_vm_tests()

@@ -22,7 +22,7 @@ reset_declaration()
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
 	PORTS=0 DEVICES=() PROGRAMS=() MODULES=() EXPECT=() OBSERVE=() SKIP=''
-	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=()
+	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=() PREFLIGHT=()
 	# KASAN's shadow is allocated from KHO's scratch and counted into its
 	# size: left to itself the scratch is now and then too large to be had.
 	[ "$FLAVOUR" = fast ] ||
@@ -61,6 +61,8 @@ expect()
 	[ $# -ge 3 ] || wrong "expect $*: it reads KEY OP VALUE, and OP needs quotes when it is > or <."
 	EXPECT+=("$*")
 }
+# What liveupdate-preflight says of kernel N: its exit status, or "none".
+preflight() { PREFLIGHT[$1]=$2; }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
 skip() { SKIP=$*; }
 # A test point that matches may be skipped; any other skip is a failure.
@@ -183,13 +185,31 @@ cmdline()
 		"liveupdate=on lu.stage=$1$APPEND${STAGE_APPEND[$1]-}"
 }
 
+# preflight_of N: the pristine kernel lists no tags, neither of another nor of
+# itself.
+preflight_of()
+{
+	local n=$1
+
+	if [ -n "${PREFLIGHT[n]-}" ]; then
+		echo "${PREFLIGHT[n]}"
+	elif [ "${IMAGES[n - 2]}" = base ]; then
+		echo none
+	elif [ "${IMAGES[n - 1]}" = base ]; then
+		echo 1
+	else
+		echo 0
+	fi
+}
+
 # Everything the machine sees of the host: a read-only directory.
 fill_share()
 {
 	local share=$DIR/share n program module image
 
 	mkdir -p "$share/bin" "$share/modules"
-	cp "$TOP/harness/guest/must_fail" "$share/bin/"
+	cp "$TOP/harness/guest/must_fail" \
+		"$BUILD/selftests/tools/liveupdate-preflight" "$share/bin/"
 	ln -f "$BUILD/initrd" "$share/initrd" 2>/dev/null ||
 		cp "$BUILD/initrd" "$share/initrd"
 	for ((n = 1; n <= ${#IMAGES[@]}; n++)); do
@@ -198,6 +218,7 @@ fill_share()
 		image=$(image_of "${IMAGES[n - 1]}")
 		[ -e "$image" ] || die "there is no kernel $image: run 'make kernels'."
 		cp "$image" "$share/kernel$n"
+		[ "$n" = 1 ] || preflight_of "$n" >"$share/preflight$n"
 	done
 	for program in ${PROGRAMS[@]+"${PROGRAMS[@]}"}; do
 		[ -e "$BUILD/selftests/$program" ] ||

@@ -291,6 +291,38 @@ static int run_stage(int stage)
 	return WEXITSTATUS(status);
 }
 
+/*
+ * Ask before it is too late: does the next kernel know all that is preserved?
+ * /host/preflightN has the status that the test's declaration expects.
+ */
+static void preflight(int next)
+{
+	char path[64], want[16], command[256], line[512];
+	FILE *out;
+	int status;
+
+	snprintf(path, sizeof(path), "/host/preflight%d", next);
+	read_file(path, want, sizeof(want));
+	if (!strcmp(want, "none"))
+		return;
+	snprintf(command, sizeof(command),
+		 "PATH=/host/bin:/bin liveupdate-preflight /host/kernel%d $(ls /host/modules/*.ko 2>/dev/null) 2>&1",
+		 next);
+	out = popen(command, "r");
+	if (!out)
+		give_up("init cannot run liveupdate-preflight: %s",
+			strerror(errno));
+	while (fgets(line, sizeof(line), out)) {
+		line[strcspn(line, "\n")] = '\0';
+		tell("ktap # preflight: %s", line);
+	}
+	status = pclose(out);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != atoi(want))
+		give_up("liveupdate-preflight of kernel %d ended with status %d, expected %s",
+			next, WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+			want);
+}
+
 static void __attribute__((noreturn)) start_next_kernel(void)
 {
 	tell("ktap # cycles at kexec: %llu", cycles());
@@ -315,13 +347,15 @@ int main(void)
 
 	more = load_next_kernel(stage + 1);
 	status = run_stage(stage);
-	if (status == KSFT_SKIP)
+	if (status == KSFT_SKIP) {
 		tell("verdict skip stage %d asked for it", stage);
-	else if (status)
+	} else if (status) {
 		tell("verdict fail stage %d exited with %d", stage, status);
-	else if (more)
+	} else if (more) {
+		preflight(stage + 1);
 		start_next_kernel();
-	else
+	} else {
 		tell("verdict pass");
+	}
 	power_off();
 }

@@ -29,6 +29,7 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/liveupdate.h>
+#include <linux/luo_tag.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
@@ -115,9 +116,20 @@ static __printf(1, 2) void lut_say(const char *fmt, ...)
 
 static const struct liveupdate_flb_ops lut_flb_ops;
 
+#define LUT_FLB_TAG(i)							\
+	static LUO_TAG(lut_flb_tag##i,					\
+		       .name = LUT_FLB_COMPATIBLE(i),			\
+		       .kind = LUO_ABI_TAG_FLB,				\
+		       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES)
+
+LUT_FLB_TAG(0);
+LUT_FLB_TAG(1);
+LUT_FLB_TAG(2);
+
 #define LUT_FLB(i) {							\
 	.ops = &lut_flb_ops,						\
 	.compatible = LUT_FLB_COMPATIBLE(i),				\
+	.tag = &lut_flb_tag##i,						\
 }
 
 static struct liveupdate_flb lut_flbs[LUT_NFLBS] = {
@@ -527,9 +539,15 @@ static const struct liveupdate_file_ops lut_file_ops = {
 	.owner		= THIS_MODULE,
 };
 
+static LUO_TAG(lut_tag,
+	       .name = LUT_COMPATIBLE,
+	       .kind = LUO_ABI_TAG_FILE,
+	       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
+
 static struct liveupdate_file_handler lut_handler = {
 	.ops = &lut_file_ops,
 	.compatible = LUT_COMPATIBLE,
+	.tag = &lut_tag,
 };
 
 static struct miscdevice lut_dev = {

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_LUO_ABI_H
+#define _LINUX_LUO_ABI_H
+
+#include <linux/kho_block.h>
+#include <linux/list.h>
+#include <linux/types.h>
+#include <linux/luo/abi.h>
+
+/* What a tag can have at most; more needs no memory, only this number. */
+#define LUO_ABI_MAX_TYPES	16
+
+/**
+ * struct luo_abi_type - What a reader knows about a type of record.
+ * @type:        The type with %LUO_ABI_RECORD_MANDATORY, if it has that.
+ * @array:       A &struct luo_abi_array follows; @size and @min_size are those
+ *               of an entry.
+ * @size:        Size of the reader's struct behind &struct luo_abi_record, in
+ *               bytes, a multiple of 8.
+ * @min_size:    What @size was in the first version.
+ * @incompat:    The bits of &luo_abi_record.incompat it knows.
+ * @min:         How many records of the type there must be at least.
+ * @max:         How many there may be.
+ * @max_entries: Of an array: how many entries it may have.
+ */
+struct luo_abi_type {
+	u16 type;
+	bool array;
+	u32 size;
+	u32 min_size;
+	u32 incompat;
+	u32 min;
+	u32 max;
+	u64 max_entries;
+};
+
+/**
+ * struct luo_abi_format - What a reader knows about a tag.
+ * @tag:      The tag.
+ * @types:    The types of records.
+ * @nr_types: Their number, not more than %LUO_ABI_MAX_TYPES.
+ */
+struct luo_abi_format {
+	const struct luo_abi_tag *tag;
+	const struct luo_abi_type *types;
+	unsigned int nr_types;
+};
+
+/**
+ * struct luo_abi_fault - Why a blob was refused, for a log line.
+ * @tag:      The tag it was read as.
+ * @reason:   What is wrong.
+ * @offset:   Where, in bytes from the start of the blob. What is wrong with a
+ *            block of an array is wrong at its record.
+ * @expected: What should be there; of a limit, the limit.
+ * @found:    What is there.
+ */
+struct luo_abi_fault {
+	const char *tag;
+	enum luo_abi_reason reason;
+	u64 offset;
+	u64 expected;
+	u64 found;
+};
+
+/* Long enough for luo_abi_fault_text() */
+#define LUO_ABI_FAULT_LEN	192
+
+/**
+ * struct luo_abi_writer - A blob that is being written.
+ * @tag:      The tag it is written under.
+ * @blob:     The memory.
+ * @capacity: Its size in bytes.
+ * @used:     How much of it the header and the records so far take.
+ * @incompat: The features in use, see luo_abi_require().
+ * @compat:   The features in use, see luo_abi_announce().
+ * @err:      The first error, which luo_abi_seal() returns.
+ * @list:     Among the writers of the tag.
+ */
+struct luo_abi_writer {
+	const struct luo_abi_tag *tag;
+	struct luo_abi_header *blob;
+	size_t capacity;
+	size_t used;
+	u64 incompat;
+	u64 compat;
+	int err;
+
+	/* private: */
+	struct list_head list;
+};
+
+/**
+ * struct luo_abi_reader - A blob that was checked.
+ * @format: What is known about it.
+ * @blob:   The memory.
+ * @header: Its header, with what the writer did not know as 0.
+ * @fault:  Why it was refused, if it was.
+ * @whole:  Its form is right, whatever its values mean.
+ * @count:  How many records there are of each of @format's types.
+ */
+struct luo_abi_reader {
+	const struct luo_abi_format *format;
+	const struct luo_abi_header *blob;
+	struct luo_abi_header header;
+	struct luo_abi_fault fault;
+	bool whole;
+	u32 count[LUO_ABI_MAX_TYPES];
+};
+
+/**
+ * struct luo_abi_array_it - A walk through an array.
+ * @block:  The current block.
+ * @index:  The next entry in it.
+ * @left:   How many entries are left.
+ * @stride: The size of one.
+ */
+struct luo_abi_array_it {
+	const struct kho_block_header_ser *block;
+	u64 index;
+	u64 left;
+	u32 stride;
+};
+
+void luo_abi_begin(struct luo_abi_writer *w, const struct luo_abi_tag *tag,
+		   void *mem, size_t capacity);
+void luo_abi_end(struct luo_abi_writer *w);
+void luo_abi_require(struct luo_abi_writer *w, u64 incompat);
+void luo_abi_announce(struct luo_abi_writer *w, u64 compat);
+void *luo_abi_append(struct luo_abi_writer *w, u16 type, size_t size);
+void luo_abi_append_array(struct luo_abi_writer *w, u16 type,
+			  struct kho_block_set *bs);
+struct luo_abi_record *luo_abi_record_of(void *data);
+int luo_abi_seal(struct luo_abi_writer *w);
+void luo_abi_rewind(struct luo_abi_writer *w);
+
+int luo_abi_open(struct luo_abi_reader *r, const struct luo_abi_format *format,
+		 u64 phys);
+int luo_abi_check(struct luo_abi_reader *r, const struct luo_abi_format *format,
+		  const void *mem, size_t size);
+const struct luo_abi_record *
+luo_abi_next(const struct luo_abi_reader *r, const struct luo_abi_record *record,
+	     u16 type);
+void luo_abi_get(const struct luo_abi_record *record, void *to, size_t size);
+void luo_abi_array_begin(struct luo_abi_array_it *it,
+			 const struct luo_abi_record *record);
+bool luo_abi_array_next(struct luo_abi_array_it *it, void *to, size_t size);
+int luo_abi_refuse(struct luo_abi_reader *r, const struct luo_abi_record *record,
+		   size_t offset, u64 expected, u64 found);
+void luo_abi_release(struct luo_abi_reader *r);
+
+int luo_abi_reason_errno(enum luo_abi_reason reason);
+const char *luo_abi_reason_text(enum luo_abi_reason reason);
+const char *luo_abi_fault_text(const struct luo_abi_fault *fault, char *buf,
+			       size_t size);
+
+#endif /* _LINUX_LUO_ABI_H */

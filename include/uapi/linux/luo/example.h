@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * An example of what crosses a live update. No device stands behind it: it has
+ * one of everything that linux/luo/abi.h offers, and the history that
+ * Documentation/core-api/liveupdate-abi.rst tells. The tests of the rules use
+ * it.
+ */
+#ifndef _UAPI_LINUX_LUO_EXAMPLE_H
+#define _UAPI_LINUX_LUO_EXAMPLE_H
+
+#include <linux/luo/abi.h>
+
+/* A set of counters. */
+#define LUO_EXAMPLE_TAG		"luo-example-v1"
+
+/**
+ * enum luo_example_incompat - bits of &luo_abi_header.incompat
+ *
+ * @LUO_EXAMPLE_INCOMPAT_SIGNED: Values are signed. A reader that takes -1 for
+ *                               18446744073709551615 would go on from there.
+ */
+enum luo_example_incompat {
+	LUO_EXAMPLE_INCOMPAT_SIGNED	= 1 << 0,
+};
+
+/**
+ * enum luo_example_compat - bits of &luo_abi_header.compat
+ *
+ * @LUO_EXAMPLE_COMPAT_NOTES: Whatever has a note has a record for it. Without
+ *                            the bit there may be notes that were not recorded.
+ */
+enum luo_example_compat {
+	LUO_EXAMPLE_COMPAT_NOTES	= 1 << 0,
+};
+
+/**
+ * enum luo_example_record - types of records
+ *
+ * @LUO_EXAMPLE_COUNTER: &struct luo_example_counter, one for each counter.
+ * @LUO_EXAMPLE_SAMPLES: &struct luo_abi_array of &struct luo_example_sample: all
+ *                       samples, in the order of their time. There is one.
+ * @LUO_EXAMPLE_NOTE: &struct luo_example_note. Added later and not mandatory: a
+ *                    reader that does not know it loses notes, but no count.
+ */
+enum luo_example_record {
+	LUO_EXAMPLE_COUNTER		= LUO_ABI_RECORD_MANDATORY | 1,
+	LUO_EXAMPLE_SAMPLES		= LUO_ABI_RECORD_MANDATORY | 2,
+	LUO_EXAMPLE_NOTE		= 3,
+};
+
+/**
+ * enum luo_example_counter_incompat - &luo_abi_record.incompat of a counter
+ *
+ * @LUO_EXAMPLE_COUNTER_DOWN: It counts down. A reader that does not know this
+ *                            would go on upwards.
+ */
+enum luo_example_counter_incompat {
+	LUO_EXAMPLE_COUNTER_DOWN	= 1 << 0,
+};
+
+/**
+ * struct luo_example_counter - a counter
+ *
+ * @id: Number of the counter, unique, not 0. Without it samples and notes could
+ *      not say which counter they are about. The reader refuses 0 and what is
+ *      there already.
+ * @reserved: 0. The reader refuses anything else, so that it can be used.
+ * @value: Where it stands. Without it counting would start again.
+ * @limit: Where it starts again from 0; 0 if it does not. Added later: what was
+ *         written before had no limit. The reader refuses a value that is not
+ *         below it.
+ */
+struct luo_example_counter {
+	__u32	id;
+	__u32	reserved;
+	__u64	value;
+	__u64	limit;
+} __attribute__((packed));
+
+/**
+ * struct luo_example_sample - a value that was read at some time
+ *
+ * @id: &luo_example_counter.id. The reader refuses one that there is not.
+ * @reserved: 0. The reader refuses anything else, so that it can be used.
+ * @value: What was read. Without it there would be no point in keeping it.
+ * @time: When, in nanoseconds of CLOCK_BOOTTIME. Without it a rate could not be
+ *        told.
+ * @error: By how much @value may be wrong, 0 if it is exact. Added later: what
+ *         was written before was exact.
+ */
+struct luo_example_sample {
+	__u32	id;
+	__u32	reserved;
+	__u64	value;
+	__u64	time;
+	__u64	error;
+} __attribute__((packed));
+
+#define LUO_EXAMPLE_NOTE_LENGTH	24
+
+/**
+ * struct luo_example_note - words about a counter
+ *
+ * @id: &luo_example_counter.id. The reader refuses one that there is not.
+ * @reserved: 0. The reader refuses anything else, so that it can be used.
+ * @text: The words, filled up with 0. They are for people, the reader shows
+ *        them as they are.
+ */
+struct luo_example_note {
+	__u32	id;
+	__u32	reserved;
+	char	text[LUO_EXAMPLE_NOTE_LENGTH];
+} __attribute__((packed));
+
+#endif /* _UAPI_LINUX_LUO_EXAMPLE_H */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _LINUX_LUO_ABI_INTERNAL_H
+#define _LINUX_LUO_ABI_INTERNAL_H
+
+#include <kunit/visibility.h>
+#include <linux/types.h>
+
+struct luo_abi_writer;
+
+void luo_tag_add_writer(struct luo_abi_writer *w);
+void luo_tag_remove_writer(struct luo_abi_writer *w);
+
+#if IS_ENABLED(CONFIG_KUNIT)
+const void *luo_abi_map(u64 phys, size_t size);
+#endif
+
+#endif /* _LINUX_LUO_ABI_INTERNAL_H */

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tests that are the same for each tag: golden blobs, "same state, same bytes",
+ * and mutants. A tag joins with a struct luo_abi_suite of its own and one line
+ * in luo_abi_suite.c. Both the KUnit tests and the programs in
+ * tools/testing/selftests/liveupdate/abi/ run them, from the same source.
+ */
+#ifndef _LINUX_LUO_ABI_SUITE_H
+#define _LINUX_LUO_ABI_SUITE_H
+
+#include <linux/luo_abi.h>
+
+/* Where a golden blob is. Its arrays' blocks are in the pages behind it. */
+#define LUO_ABI_SUITE_PHYS	0x100000ULL
+
+#define LUO_ABI_SUITE_ARRAYS	4
+#define LUO_ABI_SUITE_BLOCKS	8
+#define LUO_ABI_SUITE_TEXT	2048
+
+#define LUO_ABI_REASONS		(LUO_REASON_VALUE + 1)
+
+/**
+ * struct luo_abi_text - What a reader has understood, in words.
+ * @buf: Lines.
+ * @len: How long they are.
+ */
+struct luo_abi_text {
+	char buf[LUO_ABI_SUITE_TEXT];
+	size_t len;
+};
+
+__printf(2, 3)
+void luo_abi_say(struct luo_abi_text *text, const char *fmt, ...);
+
+/**
+ * struct luo_abi_state - What a writer needs while it writes.
+ * @w:      The blob.
+ * @sets:   The blocks of its arrays, see luo_abi_state_array().
+ * @nr:     How many there are.
+ */
+struct luo_abi_state {
+	struct luo_abi_writer w;
+	struct kho_block_set sets[LUO_ABI_SUITE_ARRAYS];
+	unsigned int nr;
+};
+
+struct kho_block_set *luo_abi_state_array(struct luo_abi_state *state,
+					  size_t entry_size, u64 count);
+
+/**
+ * struct luo_abi_golden - A blob as a version of the kernel wrote it.
+ * @name: The tag, and which of its versions.
+ * @data: What luo_abi_image_save() has saved.
+ * @size: Size of @data in bytes, 8 KiB at most.
+ * @text: What a reader understands, see &luo_abi_suite.read.
+ */
+struct luo_abi_golden {
+	const char *name;
+	const u8 *data;
+	size_t size;
+	const char *text;
+};
+
+/* The golden blob that golden/NAME.h declares, with "_" for each "-". */
+#define LUO_ABI_GOLDEN(name_) {						\
+	.name = #name_,							\
+	.data = golden_##name_,						\
+	.size = sizeof(golden_##name_),					\
+	.text = golden_##name_##_text,					\
+}
+
+/**
+ * struct luo_abi_suite - What the tests need to know about a tag.
+ * @name:      The tag's name in C.
+ * @format:    What the reader knows about it.
+ * @write:     Writes a state that uses everything the tag has; always the same.
+ *             Returns 0, or an errno if memory is short.
+ * @read:      The reader: checks the values and says what it has understood.
+ *             Returns 0, or what luo_abi_refuse() does.
+ * @goldens:   The golden blobs, the newest last: @write writes that one.
+ * @nr_goldens: Their number.
+ */
+struct luo_abi_suite {
+	const char *name;
+	const struct luo_abi_format *format;
+	int (*write)(struct luo_abi_state *state);
+	int (*read)(struct luo_abi_reader *r, struct luo_abi_text *text);
+	const struct luo_abi_golden *goldens;
+	unsigned int nr_goldens;
+};
+
+extern const struct luo_abi_suite luo_abi_example_suite;
+
+extern const struct luo_abi_suite *const luo_abi_suites[];
+extern const unsigned int luo_abi_nr_suites;
+
+/**
+ * struct luo_abi_image - A blob and its blocks, each where nothing is behind it.
+ * @blob:      The blob.
+ * @blob_size: How much memory it has, in bytes.
+ * @block_phys: Where the first block is for who has only physical addresses;
+ *             the blob is at %LUO_ABI_SUITE_PHYS.
+ * @blocks:    The blocks.
+ * @nr_blocks: Their number.
+ */
+struct luo_abi_image {
+	void *blob;
+	size_t blob_size;
+	u64 block_phys;
+	struct kho_block_header_ser *blocks[LUO_ABI_SUITE_BLOCKS];
+	unsigned int nr_blocks;
+};
+
+int luo_abi_image_load(struct luo_abi_image *image, const u8 *data, size_t size);
+int luo_abi_image_save(struct luo_abi_state *state,
+		       const struct luo_abi_format *format, u8 **data,
+		       size_t *size);
+void luo_abi_image_free(struct luo_abi_image *image);
+const void *luo_abi_image_map(const struct luo_abi_image *image, u64 phys,
+			      size_t size);
+void luo_abi_image_seal(struct luo_abi_image *image,
+			const struct luo_abi_format *format);
+
+/**
+ * struct luo_abi_rng - Random numbers that can be had again.
+ * @state: Not 0.
+ */
+struct luo_abi_rng {
+	u64 state;
+};
+
+u64 luo_abi_mutate(struct luo_abi_image *image,
+		   const struct luo_abi_format *format,
+		   struct luo_abi_rng *rng);
+
+int luo_abi_suite_write(const struct luo_abi_suite *suite,
+			struct luo_abi_state *state, void *mem, size_t size);
+void luo_abi_state_free(struct luo_abi_state *state);
+enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
+				       u64 phys, struct luo_abi_text *text,
+				       bool release);
+
+/* The tests say where luo_abi_map() finds memory. */
+void luo_abi_suite_use(const struct luo_abi_image *image);
+const void *luo_abi_suite_map(u64 phys, size_t size);
+
+/* Whether a mutant can be refused for @reason: there may be no array. */
+bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
+			   enum luo_abi_reason reason);
+
+/**
+ * struct luo_abi_case - A test of the rules themselves.
+ * @name: What is shown.
+ * @run:  Shows it, see luo_abi_run_case().
+ */
+struct luo_abi_case {
+	const char *name;
+	void (*run)(void);
+};
+
+extern const struct luo_abi_case luo_abi_cases[];
+extern const unsigned int luo_abi_nr_cases;
+
+/* Returns NULL, or what went wrong. */
+const char *luo_abi_run_case(const struct luo_abi_case *c);
+
+#endif /* _LINUX_LUO_ABI_SUITE_H */

@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * DOC: Tags
+ *
+ * What crosses a live update does so under a tag: the compatible string of a
+ * kind of file, of shared state (FLB), or of what hangs on KHO's tree by itself.
+ * The next kernel must know each tag that is in use, and each feature in use
+ * under it. Once the kexec has begun it is too late to find out, so ask before:
+ *
+ * - LUO_TAG() declares a tag. All declarations together are the section
+ *   ``.luo_tags`` of vmlinux and of modules: an array of &struct luo_abi_tag. It
+ *   can be read from the file of a kernel that does not run.
+ * - ``/sys/kernel/liveupdate/tags`` lists the tags of the running kernel, and
+ *   what of them is in use.
+ * - liveupdate-preflight(8) compares the one with the other.
+ *
+ * A handler or FLB without a declaration is in the list, too, as soon as it is
+ * registered. No kernel's file can be found to know it, so while it is in use
+ * every update is advised against.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cleanup.h>
+#include <linux/err.h>
+#include <linux/export.h>
+#include <linux/init.h>
+#include <linux/kobject.h>
+#include <linux/list.h>
+#include <linux/liveupdate.h>
+#include <linux/luo_abi.h>
+#include <linux/luo_tag.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/sysfs.h>
+
+#include "luo_abi_internal.h"
+#include "luo_internal.h"
+
+/**
+ * struct luo_tag - A tag that this kernel knows.
+ * @kobj:    Its directory in sysfs.
+ * @list:    Among all tags.
+ * @info:    Its declaration, or what is known without one.
+ * @users:   How many handlers and declarations stand behind it.
+ * @used:    How many files are preserved under it; of a subtree 1 if it is.
+ * @writers: The blobs that are written under it.
+ */
+struct luo_tag {
+	struct kobject kobj;
+	struct list_head list;
+	struct luo_abi_tag info;
+	int users;
+	long used;
+	struct list_head writers;
+};
+
+static LIST_HEAD(luo_tags);
+static DEFINE_MUTEX(luo_tags_lock);	/* protects all tags but @used */
+static struct kset *luo_tags_kset;
+
+struct luo_tag_attribute {
+	struct attribute attr;
+	ssize_t (*show)(const struct luo_tag *tag, char *buf);
+};
+
+static ssize_t kind_show(const struct luo_tag *tag, char *buf)
+{
+	static const char * const kinds[] = {
+		[LUO_ABI_TAG_FILE] = "file",
+		[LUO_ABI_TAG_FLB] = "flb",
+		[LUO_ABI_TAG_SUBTREE] = "subtree",
+	};
+
+	return sysfs_emit(buf, "%s\n", kinds[tag->info.kind]);
+}
+
+static ssize_t reads_show(const struct luo_tag *tag, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", !!(tag->info.flags & LUO_ABI_TAG_READS));
+}
+
+static ssize_t writes_show(const struct luo_tag *tag, char *buf)
+{
+	return sysfs_emit(buf, "%d\n", !!(tag->info.flags & LUO_ABI_TAG_WRITES));
+}
+
+static ssize_t incompat_show(const struct luo_tag *tag, char *buf)
+{
+	return sysfs_emit(buf, "%#llx\n", tag->info.incompat);
+}
+
+static ssize_t compat_show(const struct luo_tag *tag, char *buf)
+{
+	return sysfs_emit(buf, "%#llx\n", tag->info.compat);
+}
+
+static ssize_t used_show(const struct luo_tag *tag, char *buf)
+{
+	return sysfs_emit(buf, "%ld\n", READ_ONCE(tag->used));
+}
+
+static ssize_t needs_show(const struct luo_tag *tag, char *buf)
+{
+	struct luo_abi_writer *w;
+	u64 needs = 0;
+
+	scoped_guard(mutex, &luo_tags_lock) {
+		list_for_each_entry(w, &tag->writers, list)
+			needs |= READ_ONCE(w->incompat);
+	}
+
+	return sysfs_emit(buf, "%#llx\n", needs);
+}
+
+#define LUO_TAG_ATTR(name_)						\
+	static struct luo_tag_attribute name_##_attr = {		\
+		.attr = { .name = #name_, .mode = 0444 },		\
+		.show = name_##_show,					\
+	}
+
+LUO_TAG_ATTR(kind);
+LUO_TAG_ATTR(reads);
+LUO_TAG_ATTR(writes);
+LUO_TAG_ATTR(incompat);
+LUO_TAG_ATTR(compat);
+LUO_TAG_ATTR(used);
+LUO_TAG_ATTR(needs);
+
+static struct attribute *luo_tag_attrs[] = {
+	&kind_attr.attr,
+	&reads_attr.attr,
+	&writes_attr.attr,
+	&incompat_attr.attr,
+	&compat_attr.attr,
+	&used_attr.attr,
+	&needs_attr.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(luo_tag);
+
+static ssize_t luo_tag_show(struct kobject *kobj, struct attribute *attr,
+			    char *buf)
+{
+	const struct luo_tag_attribute *tag_attr =
+		container_of(attr, struct luo_tag_attribute, attr);
+
+	return tag_attr->show(container_of(kobj, struct luo_tag, kobj), buf);
+}
+
+static const struct sysfs_ops luo_tag_sysfs_ops = {
+	.show = luo_tag_show,
+};
+
+static void luo_tag_free(struct kobject *kobj)
+{
+	kfree(container_of(kobj, struct luo_tag, kobj));
+}
+
+static const struct kobj_type luo_tag_ktype = {
+	.sysfs_ops = &luo_tag_sysfs_ops,
+	.default_groups = luo_tag_groups,
+	.release = luo_tag_free,
+};
+
+static struct luo_tag *luo_tag_find(const char *name)
+{
+	struct luo_tag *tag;
+
+	list_for_each_entry(tag, &luo_tags, list) {
+		if (!strncmp(tag->info.name, name, sizeof(tag->info.name)))
+			return tag;
+	}
+
+	return NULL;
+}
+
+static int luo_tag_publish(struct luo_tag *tag)
+{
+	/* Before sysfs is there, luo_tags_init() does it. */
+	if (!luo_tags_kset)
+		return 0;
+
+	tag->kobj.kset = luo_tags_kset;
+	return kobject_add(&tag->kobj, NULL, "%.*s",
+			   (int)sizeof(tag->info.name), tag->info.name);
+}
+
+/**
+ * luo_tag_register - A handler stands behind a tag from now on.
+ * @kind: What the tag names.
+ * @name: The tag.
+ * @decl: Its declaration, or NULL.
+ *
+ * Context: May sleep.
+ * Return: the tag, or an error pointer: -EINVAL if @decl is another tag's,
+ * -EEXIST if the tag names something else already, -ENOMEM.
+ */
+struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
+				 const struct luo_abi_tag *decl)
+{
+	struct luo_tag *tag;
+	int err;
+
+	if (decl && (decl->kind != kind ||
+		     strncmp(decl->name, name, sizeof(decl->name)))) {
+		pr_err("'%s' is declared as another tag, or another kind\n",
+		       name);
+		return ERR_PTR(-EINVAL);
+	}
+
+	guard(mutex)(&luo_tags_lock);
+
+	tag = luo_tag_find(name);
+	if (tag) {
+		if (tag->info.kind != kind)
+			return ERR_PTR(-EEXIST);
+		tag->users++;
+		return tag;
+	}
+
+	tag = kzalloc_obj(*tag);
+	if (!tag)
+		return ERR_PTR(-ENOMEM);
+
+	if (decl) {
+		tag->info = *decl;
+	} else {
+		tag->info.kind = kind;
+		strscpy(tag->info.name, name);
+		tag->info.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES;
+	}
+	tag->users = 1;
+	INIT_LIST_HEAD(&tag->writers);
+	kobject_init(&tag->kobj, &luo_tag_ktype);
+
+	err = luo_tag_publish(tag);
+	if (err) {
+		kobject_put(&tag->kobj);
+		return ERR_PTR(err);
+	}
+	list_add_tail(&tag->list, &luo_tags);
+
+	return tag;
+}
+
+/**
+ * luo_tag_unregister - Undo luo_tag_register().
+ * @tag: The tag.
+ */
+void luo_tag_unregister(struct luo_tag *tag)
+{
+	scoped_guard(mutex, &luo_tags_lock) {
+		if (--tag->users)
+			return;
+		list_del(&tag->list);
+	}
+
+	/* Waits for who reads from sysfs, and they may want the lock. */
+	kobject_del(&tag->kobj);
+	kobject_put(&tag->kobj);
+}
+
+/**
+ * luo_tag_count - Something is, or is no longer, preserved under a tag.
+ * @tag:   The tag.
+ * @count: 1 or -1.
+ */
+void luo_tag_count(struct luo_tag *tag, int count)
+{
+	guard(mutex)(&luo_tags_lock);
+	WRITE_ONCE(tag->used, tag->used + count);
+}
+
+static void luo_tag_count_declared(const struct luo_abi_tag *decl, int count)
+{
+	struct luo_tag *tag;
+
+	guard(mutex)(&luo_tags_lock);
+
+	tag = luo_tag_find(decl->name);
+	if (tag)
+		WRITE_ONCE(tag->used, tag->used + count);
+}
+
+/**
+ * liveupdate_tag_use - Something is preserved under a tag.
+ * @tag: The tag, of a KHO subtree. Files and FLBs are counted by LUO.
+ *
+ * Context: May sleep. Not before subsys_initcall.
+ */
+void liveupdate_tag_use(const struct luo_abi_tag *tag)
+{
+	luo_tag_count_declared(tag, 1);
+}
+EXPORT_SYMBOL_GPL(liveupdate_tag_use);
+
+/**
+ * liveupdate_tag_unuse - Undo liveupdate_tag_use().
+ * @tag: The tag.
+ *
+ * Context: May sleep.
+ */
+void liveupdate_tag_unuse(const struct luo_abi_tag *tag)
+{
+	luo_tag_count_declared(tag, -1);
+}
+EXPORT_SYMBOL_GPL(liveupdate_tag_unuse);
+
+/* What @w requires is needed from now on. */
+void luo_tag_add_writer(struct luo_abi_writer *w)
+{
+	struct luo_tag *tag;
+
+	guard(mutex)(&luo_tags_lock);
+
+	tag = luo_tag_find(w->tag->name);
+	if (tag)
+		list_add_tail(&w->list, &tag->writers);
+}
+
+void luo_tag_remove_writer(struct luo_abi_writer *w)
+{
+	guard(mutex)(&luo_tags_lock);
+	list_del_init(&w->list);
+}
+
+static int __init luo_tags_init(void)
+{
+	const struct luo_abi_tag *decl;
+	struct kobject *parent;
+	struct luo_tag *tag;
+
+	if (!liveupdate_enabled())
+		return 0;
+
+	for (decl = __start_luo_tags; decl < __stop_luo_tags; decl++) {
+		tag = luo_tag_register(decl->kind, decl->name, decl);
+		if (IS_ERR(tag))
+			pr_err("tag '%s' cannot be listed: %pe\n", decl->name,
+			       tag);
+	}
+
+	parent = kobject_create_and_add("liveupdate", kernel_kobj);
+	if (!parent)
+		return -ENOMEM;
+	luo_tags_kset = kset_create_and_add("tags", NULL, parent);
+	if (!luo_tags_kset) {
+		kobject_put(parent);
+		return -ENOMEM;
+	}
+
+	guard(mutex)(&luo_tags_lock);
+	list_for_each_entry(tag, &luo_tags, list) {
+		int err = luo_tag_publish(tag);
+
+		if (err)
+			pr_err("tag '%s' cannot be listed: %pe\n",
+			       tag->info.name, ERR_PTR(err));
+	}
+
+	return 0;
+}
+subsys_initcall(luo_tags_init);

@@ -1,0 +1,178 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Has what crosses a live update changed? Compares the debug information of a
+# kernel with the description that is checked in beside this script.
+#
+#	abi-check.sh check KBUILD_OUTPUT	fails on any difference
+#	abi-check.sh update KBUILD_OUTPUT	takes over what was appended, no more
+#	abi-check.sh selftest KBUILD_OUTPUT	is each kind of change caught?
+#
+# LUO_ABI_DIR is where the descriptions are, if not here.
+
+set -euo pipefail
+
+HERE=$(cd "$(dirname "$0")" && pwd -P)
+SOURCE=$(cd "$HERE/../../../../.." && pwd -P)
+DIR=${LUO_ABI_DIR:-$HERE}
+WORK=$(mktemp -d)
+trap 'rm -rf "$WORK"' EXIT
+
+# One line for each header: its layout file, and the headers it nails down.
+LAYOUTS='
+kernel/liveupdate/luo_abi_layout	abi example
+'
+
+die() { echo "abi-check: error: $*" >&2; exit 2; }
+
+for tool in abidw abidiff; do
+	command -v "$tool" >/dev/null ||
+		die "$tool is missing: install abigail-tools (Debian) or libabigail."
+done
+
+each_layout() { sed '/^$/d' <<<"$LAYOUTS"; }
+
+# describe LAYOUT "HEADER..." OUT [INCLUDE-DIR]: as the kernel compiles it. With
+# a directory, headers are looked for there first and may break the assertions.
+describe()
+{
+	local layout=$1 headers=$2 out=$3 overlay=${4-} header command dir
+	local cmd=$OUTPUT/${layout%/*}/.${layout##*/}.o.cmd
+
+	[ -e "$cmd" ] || die "$layout.c is not built: build the kernel in $OUTPUT first."
+	command=$(sed -n 's/^savedcmd_[^ ]* := //p' "$cmd" | sed -E '
+		s/ ;.*//; s/-Wp,-MMD,[^ ]* //; s/ -o [^ ]*\.o / /
+		s|[^ ]*/'"${layout##*/}"'\.c||')
+	[ -z "$overlay" ] || command=${command/gcc /gcc -I$overlay -D\'_Static_assert(...)=\' }
+
+	{
+		echo "#include \"$SOURCE/$layout.c\""
+		for header in $headers; do
+			dir=$SOURCE/include/uapi
+			[ -z "$overlay" ] || dir=$overlay
+			sed -nE 's/^(struct|enum) (luo_[a-z0-9_]+) \{.*/\1 \2 \2_;/p' \
+				"$dir/linux/luo/$header.h"
+		done
+	} >"$WORK/describe.c"
+	(cd "$OUTPUT" && eval "$command -g -Wno-error -o $WORK/describe.o $WORK/describe.c") ||
+		die "$layout.c does not compile by itself."
+	abidw --no-show-locs --no-corpus-path --no-comp-dir-path \
+		"$WORK/describe.o" | sed -E "s| path='[^']*'||" >"$out"
+}
+
+# What abidiff says of an append, and nothing else, line by line.
+only_appended()
+{
+	awk '
+	/^$/ || /changes summary:/ || /^[0-9]+ (Changed|Added) variables?:/ { next }
+	/^  \[[CA]\] / || /(type of variable|size of symbol) changed/ { next }
+	/type size hasn.t changed/ || /[0-9]+ (data member|enumerator) insertions?:/ { next }
+	/type size changed from [0-9]+ to [0-9]+/ { old = $5; next }
+	/, at offset [0-9]+ \(in bits\)/ { if ($(NF - 2) >= old) next }
+	/^ *.luo_[a-z0-9_]+::LUO_[A-Z0-9_]+. value / { next }
+	{ print "not an append: " $0; bad = 1 }
+	END { exit bad }' "$1"
+}
+
+# compare LAYOUT NEW: 0 the same, 1 appended, 2 anything else.
+compare()
+{
+	local old=$DIR/${1##*/}.abi
+
+	[ -e "$old" ] || { echo "$old is missing"; return 1; }
+	abidiff --harmless "$old" "$2" >"$WORK/report" && ! grep -q '^ *\[' "$WORK/report" &&
+		return 0
+	cat "$WORK/report"
+	only_appended "$WORK/report" && return 1
+	return 2
+}
+
+check()
+{
+	local layout headers status bad=0 n=0
+
+	while read -r layout headers; do
+		n=$((n + 1)) status=0
+		describe "$layout" "$headers" "$WORK/new.abi"
+		compare "$layout" "$WORK/new.abi" >"$WORK/said" || status=$?
+		sed 's/^/# /' "$WORK/said"
+		case $status in
+		0) echo "ok $n - ${layout##*/}: as described" ;;
+		1) echo "not ok $n - ${layout##*/}: something was appended: run abi-update and have it in the same change" ;;
+		*) echo "not ok $n - ${layout##*/}: changed, which older kernels cannot know: put it back" ;;
+		esac
+		[ $status = 0 ] || bad=1
+	done < <(each_layout)
+	echo "1..$n"
+	return $bad
+}
+
+update()
+{
+	local layout headers status
+
+	while read -r layout headers; do
+		status=0
+		describe "$layout" "$headers" "$WORK/new.abi"
+		if [ -e "$DIR/${layout##*/}.abi" ]; then
+			compare "$layout" "$WORK/new.abi" || status=$?
+			[ $status != 2 ] ||
+				die "${layout##*/}: this is not an append, and will not be described."
+		fi
+		[ $status = 0 ] && [ -e "$DIR/${layout##*/}.abi" ] ||
+			cp "$WORK/new.abi" "$DIR/${layout##*/}.abi"
+	done < <(each_layout)
+}
+
+# change NUMBER WANT WHAT SED: the headers with a change must compare as WANT.
+change()
+{
+	local n=$1 want=$2 what=$3 script=$4 status=0 dir=$WORK/overlay
+
+	rm -rf "$dir"
+	mkdir -p "$dir/linux/luo"
+	cp "$SOURCE"/include/uapi/linux/luo/*.h "$dir/linux/luo/"
+	sed -i -E "$script" "$dir"/linux/luo/{abi,example}.h
+	if diff -rq "$SOURCE/include/uapi/linux/luo" "$dir/linux/luo" >/dev/null; then
+		echo "not ok $n - $what: the change changes nothing"
+		return
+	fi
+	describe kernel/liveupdate/luo_abi_layout "abi example" \
+		"$WORK/changed.abi" "$dir"
+	compare kernel/liveupdate/luo_abi_layout "$WORK/changed.abi" \
+		>"$WORK/said" || status=$?
+	if [ $status = "$want" ]; then
+		echo "ok $n - $what: $(case $want in
+			0) echo accepted ;; 1) echo an append ;; 2) echo caught ;; esac)"
+	else
+		echo "not ok $n - $what: $status, not $want"
+		sed 's/^/# /' "$WORK/said"
+	fi
+}
+
+selftest()
+{
+	echo "1..13"
+	change 1 0 "a comment" '1s|$| /* */|'
+	change 2 2 "a field moved" '/^\t__u64\tincompat;/d; s/^\t__u64\tcompat;/&\n\t__u64\tincompat;/'
+	change 3 2 "a field widened" 's/^\t__u16\tarch;/\t__u32\tarch;/'
+	change 4 2 "a field narrowed" 's/^\t__u32\tstride;/\t__u16\tstride;/'
+	change 5 2 "a field removed" '/^\t__u32\tcompat;/d'
+	change 6 2 "a field renamed" 's/^\t__u64\tlimit;/\t__u64\tmaximum;/'
+	change 7 2 "a record removed" '/^struct luo_example_note \{/,/^\}/d'
+	change 8 2 "a constant renumbered" 's/(LUO_ABI_TAG_FLB\t*= )2/\15/'
+	change 9 2 "a constant removed" '/^\tLUO_EXAMPLE_NOTE\t/d'
+	change 10 2 "a field inserted" 's/^\t__u64\ttime;/\t__u64\tmore;\n&/'
+	change 11 1 "a field appended" 's/^\t__u64\terror;/&\n\t__u64\tmore;/'
+	change 12 1 "a constant appended" 's/^\tLUO_EXAMPLE_NOTE\t.*/&\n\tLUO_EXAMPLE_MORE = 4,/'
+	change 13 1 "a record added" 's/^#define LUO_EXAMPLE_NOTE_LENGTH.*/&\nstruct luo_example_more {\n\t__u64\ta;\n};/'
+}
+
+[ $# = 2 ] || die "usage: abi-check.sh check|update|selftest KBUILD_OUTPUT"
+OUTPUT=$(cd "$2" && pwd -P)
+case $1 in
+check) check ;;
+update) update ;;
+selftest) selftest | tee "$WORK/tap"; ! grep -q '^not ok' "$WORK/tap" ;;
+*) die "usage: abi-check.sh check|update|selftest KBUILD_OUTPUT" ;;
+esac

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* See shim.h. */
+
+#include <linux/kho_block.h>
+#include "luo_abi_suite.h"
+
+int vscnprintf(char *buf, size_t size, const char *fmt, va_list args)
+{
+	int len = vsnprintf(buf, size, fmt, args);
+
+	return len < 0 ? 0 : min((size_t)len, size - !!size);
+}
+
+void *memchr_inv(const void *p, int c, size_t size)
+{
+	const unsigned char *byte = p;
+
+	for (; size; size--, byte++) {
+		if (*byte != (unsigned char)c)
+			return (void *)byte;
+	}
+
+	return NULL;
+}
+
+#ifdef __SSE4_2__
+u32 crc32c(u32 crc, const void *p, size_t size)
+{
+	const unsigned char *byte = p;
+	u64 word;
+
+	for (; size >= 8; size -= 8, byte += 8) {
+		memcpy(&word, byte, 8);
+		crc = __builtin_ia32_crc32di(crc, word);
+	}
+	for (; size; size--)
+		crc = __builtin_ia32_crc32qi(crc, *byte++);
+
+	return crc;
+}
+#else
+u32 crc32c(u32 crc, const void *p, size_t size)
+{
+	const unsigned char *byte = p;
+
+	for (; size; size--) {
+		crc ^= *byte++;
+		for (int i = 0; i < 8; i++)
+			crc = (crc >> 1) ^ (crc & 1 ? 0x82f63b78 : 0);
+	}
+
+	return crc;
+}
+#endif
+
+bool kho_range_is_incoming(u64 phys, size_t size)
+{
+	return luo_abi_suite_map(phys, size);
+}
+
+void *phys_to_virt(u64 phys)
+{
+	return (void *)luo_abi_suite_map(phys, 0);
+}
+
+void *kho_alloc_preserve(size_t size)
+{
+	return calloc(1, ALIGN(size, PAGE_SIZE));
+}
+
+void kho_unpreserve_free(void *p)
+{
+	free(p);
+}
+
+/* An image is freed by who loaded it. */
+void kho_restore_free(void *p)
+{
+}
+
+struct folio *kho_restore_folio(u64 phys)
+{
+	return phys_to_virt(phys);
+}
+
+struct folio *virt_to_folio(const void *p)
+{
+	return (struct folio *)p;
+}
+
+void folio_put(struct folio *folio)
+{
+}
+
+int get_order(size_t size)
+{
+	return 0;
+}
+
+/* Of a block that nobody has taken over yet: all of them. */
+int kho_incoming_order(phys_addr_t phys)
+{
+	return luo_abi_suite_map(phys, PAGE_SIZE) ? 0 : -ENOENT;
+}
+
+void luo_tag_add_writer(struct luo_abi_writer *w)
+{
+}
+
+void luo_tag_remove_writer(struct luo_abi_writer *w)
+{
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * As much of the kernel as kernel/liveupdate/luo_abi*.c and kho_block.c need to
+ * be built as a program. What they include and tools/include does not have is
+ * an empty file, made by the Makefile; this one comes before everything else.
+ */
+#ifndef _LUO_ABI_SHIM_H
+#define _LUO_ABI_SHIM_H
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <asm/types.h>
+
+#define CONFIG_X86_64		1
+#define CONFIG_LIVEUPDATE	1
+#define container_of(p, type, member) \
+	((type *)((char *)(p) - offsetof(type, member)))
+#define PAGE_SHIFT		12
+#define PAGE_SIZE		4096UL
+#define GFP_KERNEL		0
+#define __packed		__attribute__((packed))
+#define __used			__attribute__((used))
+#define __printf(a, b)		__attribute__((format(printf, a, b)))
+#define __section(s)		__attribute__((section(s)))
+#define __aligned(n)		__attribute__((aligned(n)))
+#define __private
+#define __maybe_unused		__attribute__((unused))
+#define static_assert		_Static_assert
+#define sizeof_field(t, f)	sizeof(((t *)0)->f)
+#define offsetofend(t, f)	(offsetof(t, f) + sizeof_field(t, f))
+#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define ALIGN(x, a)		(((x) + (a) - 1) & ~((typeof(x))(a) - 1))
+#define IS_ALIGNED(x, a)	(((x) & ((typeof(x))(a) - 1)) == 0)
+#define IS_ENABLED(x)		1
+#define min(a, b)		((a) < (b) ? (a) : (b))
+#define max(a, b)		((a) > (b) ? (a) : (b))
+#define min_t(t, a, b)		min((t)(a), (t)(b))
+#define max_t(t, a, b)		max((t)(a), (t)(b))
+#define swab32(x)		__builtin_bswap32(x)
+#define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
+#define WRITE_ONCE(x, v)	((x) = (v))
+#define READ_ONCE(x)		(x)
+static inline bool WARN_ON_ONCE(bool bad) { return bad; }
+#define EXPORT_SYMBOL_GPL(x)	extern int shim_no_exports
+#define EXPORT_SYMBOL_IF_KUNIT(x) extern int shim_no_exports
+#define VISIBLE_IF_KUNIT
+#define KUNIT_STATIC_STUB_REDIRECT(...) do { } while (0)
+#define KBUILD_MODNAME		"abi"
+#define pr_err(...)		do { if (0) printf(__VA_ARGS__); } while (0)
+
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef u64 phys_addr_t;
+
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+struct hlist_node {
+	struct hlist_node *next, **pprev;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+static inline void *ERR_PTR(long err) { return (void *)err; }
+static inline long PTR_ERR(const void *p) { return (long)p; }
+static inline bool IS_ERR(const void *p)
+{
+	return (unsigned long)p >= -4095UL;
+}
+
+static inline bool IS_ERR_OR_NULL(const void *p) { return !p || IS_ERR(p); }
+
+#define kmalloc(size, gfp)	malloc(size)
+#define kzalloc(size, gfp)	calloc(1, size)
+#define kzalloc_obj(obj)	((typeof(obj) *)calloc(1, sizeof(obj)))
+#define kfree(p)		free(p)
+
+int vscnprintf(char *buf, size_t size, const char *fmt, va_list args);
+#define strscpy_pad(to, from)	strncpy(to, from, sizeof(to) - 1)
+void *memchr_inv(const void *p, int c, size_t size);
+u32 crc32c(u32 crc, const void *p, size_t size);
+
+/* Memory that was handed over is what luo_abi_suite_use() says. */
+bool kho_range_is_incoming(u64 phys, size_t size);
+void *phys_to_virt(u64 phys);
+static inline u64 virt_to_phys(const void *p) { return (uintptr_t)p; }
+
+/* What is to be handed over is ordinary memory. */
+void *kho_alloc_preserve(size_t size);
+void kho_unpreserve_free(void *p);
+void kho_restore_free(void *p);
+
+struct folio;
+struct folio *kho_restore_folio(u64 phys);
+struct folio *virt_to_folio(const void *p);
+void folio_put(struct folio *folio);
+int get_order(size_t size);
+
+#endif /* _LUO_ABI_SHIM_H */
