@@ -164,8 +164,19 @@ assertion_bites()
 		! eval "${command/gcc /gcc -I$overlay } -fsyntax-only"
 }
 
+# The table of reasons in the documentation is the one in the code.
+reasons_are_documented()
+{
+	in_tree all >&2
+	"$OUT/abi" reasons >"$OUT/reasons"
+	sed -nE 's/^   ([0-9]+) +(-E[A-Z]+) +(.*)$/\1|\2|\3/p' \
+		"$TREE/Documentation/core-api/liveupdate-abi.rst" |
+		diff "$OUT/reasons" -
+}
+
 layout()
 {
+	good "the documentation's reasons are the code's" reasons_are_documented
 	good "everything is nailed down" everything_is_nailed
 	good "an assertion fails when a field moves" assertion_bites \
 		's/^\t__u32\tcrc;/\t__u32\tmore;\n&/'

@@ -31,6 +31,8 @@ static:busybox		busybox-static
 g++			g++
 pkg-config		pkgconf
 abidw			abigail-tools
+file:/usr/bin/sphinx-build	python3-sphinx
+file:/usr/lib/python3/dist-packages/yaml/__init__.py	python3-yaml
 '
 # For libFuzzer; nothing else needs a second compiler.
 [ "${1-}" != fuzz ] || NEEDED+='

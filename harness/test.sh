@@ -105,6 +105,7 @@ run_host_tests()
 	host_test preflight "$H/tests/preflight.sh"
 	host_test abi "$H/abi.sh" test
 	host_test abi-layout "$H/abi.sh" layout
+	host_test docs "$H/docs.sh"
 	[ -z "$FULL" ] || host_test abi-controls "$H/abi.sh" controls
 }
 

@@ -75,7 +75,6 @@ struct luo_abi_fault {
  * @incompat: The features in use, see luo_abi_require().
  * @compat:   The features in use, see luo_abi_announce().
  * @err:      The first error, which luo_abi_seal() returns.
- * @list:     Among the writers of the tag.
  */
 struct luo_abi_writer {
 	const struct luo_abi_tag *tag;
@@ -86,7 +85,7 @@ struct luo_abi_writer {
 	u64 compat;
 	int err;
 
-	/* private: */
+	/* private: among the writers of the tag */
 	struct list_head list;
 };
 
