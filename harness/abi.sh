@@ -132,10 +132,47 @@ assertions_for()
 	!type && /^\tLUO_[A-Z0-9_]+\t*= / { print $1 }' "$1"
 }
 
+# Packed, and without a hole: what is not a field is not 0 by itself.
+has_no_hole()
+{
+	awk '
+	/^static_assert\(sizeof\(struct / { if (size && at != size) { print last ": " at " of " size " bytes are fields"; bad = 1 }
+		last = $2; size = $NF + 0; at = 0 }
+	/^static_assert\(offsetof/ { if ($NF + 0 != at) { print "a hole before " $0; bad = 1 } }
+	/^static_assert\(sizeof_field/ { at += $NF }
+	END { if (size && at != size) { print last ": " at " of " size " bytes are fields"; bad = 1 }; exit bad }' "$1"
+}
+
+# One number for two things would be told apart by nobody.
+numbers_are_unique()
+{
+	awk '
+	/^enum / { split("", seen) }
+	/^\tLUO_.*= / {
+		number = $0
+		gsub(/.*= |,.*/, "", number)
+		if (number in seen) { print $1 " and " seen[number] " are both " number; bad = 1 }
+		seen[number] = $1
+	}
+	END { exit bad }' "$1"
+}
+
 everything_is_nailed()
 {
 	local path what bad=0
 
+	for path in "$TREE"/$LUO/*_layout.c; do
+		has_no_hole "$path" || bad=1
+	done
+	for path in "$TREE"/include/uapi/linux/luo/*.h; do
+		numbers_are_unique "$path" || bad=1
+		[ "$(grep -c '^struct .* {$' "$path")" = "$(grep -c '^} __attribute__((packed));$' "$path")" ] ||
+			{ echo "$path has a struct that is not packed"; bad=1; }
+		while read -r what; do
+			grep -qE "^static_assert\((!__builtin_strcmp\()?$what[, ]" "$TREE"/$LUO/*_layout.c ||
+				{ echo "$what is not in a layout file"; bad=1; }
+		done < <(sed -nE 's/^#define (LUO_[A-Z0-9_]+)[ \t]+.*/\1/p' "$path")
+	done
 	cat "$TREE"/$LUO/*_layout.c >"$OUT/layout"
 	for path in "$TREE"/include/uapi/linux/luo/*.h; do
 		while read -r what; do

@@ -14,7 +14,8 @@ CLANG_VERSION=${CLANG_VERSION:-19}
 TREE=$BUILD/linux
 CHECK=$BUILD/check
 SOURCE=$CHECK/linux
-IGNORE=FILE_PATH_CHANGES,MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF
+# CAMELCASE: libelf has its own way with names.
+IGNORE=FILE_PATH_CHANGES,MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,CAMELCASE
 FRAGMENT=tools/testing/selftests/liveupdate/config.fast
 
 # A header with more users than this is left to the next boundary.

@@ -9,7 +9,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-RUNS=5
+RUNS=${RUNS:-5}
 LIMIT=1.001
 
 # cycles WHICH: "BOOT KEXEC", the smallest of RUNS each.

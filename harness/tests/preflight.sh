@@ -111,6 +111,15 @@ sys.exit(not (d["lists_tags"] and not d["ready"] and len(d["tags"]) == 4))' <"$W
 		point ok "the JSON can be read" || point "not ok" "the JSON can be read"
 fi
 
+offset=$(readelf -SW "$WORK/vmlinux" | sed -nE 's/.* \.luo_tags +PROGBITS +[0-9a-f]+ ([0-9a-f]+) .*/\1/p')
+cp "$WORK/vmlinux" "$WORK/bzImage"
+number $((0x$offset + 80)) $((183 | 12 << 16))
+says 1 'another architecture, or another page size' "a kernel for another architecture" \
+	"$WORK/bzImage"
+number $((0x$offset + 80)) $((62 | 16 << 16))
+says 1 'another architecture, or another page size' "a kernel with another page size" \
+	"$WORK/bzImage"
+
 echo "no kernel" >"$WORK/text"
 : >"$WORK/empty"
 head -c 100000 "$KERNEL/vmlinux" >"$WORK/short"

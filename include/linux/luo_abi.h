@@ -11,31 +11,38 @@
 #define LUO_ABI_MAX_TYPES	16
 
 /**
- * struct luo_abi_type - What a reader knows about a type of record.
- * @type:        The type with %LUO_ABI_RECORD_MANDATORY, if it has that.
- * @array:       A &struct luo_abi_array follows; @size and @min_size are those
- *               of an entry.
- * @size:        Size of the reader's struct behind &struct luo_abi_record, in
- *               bytes, a multiple of 8.
- * @min_size:    What @size was in the first version.
- * @incompat:    The bits of &luo_abi_record.incompat it knows.
- * @min:         How many records of the type there must be at least.
- * @max:         How many there may be.
- * @max_entries: Of an array: how many entries it may have.
+ * struct luo_abi_type - What this kernel knows about a type of record.
+ * @type:           The type, with the bits of enum luo_abi_record_bits.
+ * @size:           Size of this kernel's struct behind &struct luo_abi_record,
+ *                  in bytes, a multiple of 8; of an array, of an entry.
+ * @min_size:       What @size was in the first version.
+ * @incompat:       The bits of &luo_abi_record.incompat it knows.
+ * @min:            How many records of the type there must be at least.
+ * @max:            How many there may be.
+ * @max_entries:    Of an array: how many entries it may have.
+ * @needs:          The bits of &luo_abi_header.incompat without which no record
+ *                  of the type is written: what covers a type that came later.
+ * @tail_needs:     Those without which all behind @min_size is 0.
+ * @incompat_needs: Those without which &luo_abi_record.incompat is 0.
+ *
+ * Writer and reader have the same table. The last three are for the writer, who
+ * refuses to seal what nobody was asked for.
  */
 struct luo_abi_type {
 	u16 type;
-	bool array;
 	u32 size;
 	u32 min_size;
 	u32 incompat;
 	u32 min;
 	u32 max;
 	u64 max_entries;
+	u64 needs;
+	u64 tail_needs;
+	u64 incompat_needs;
 };
 
 /**
- * struct luo_abi_format - What a reader knows about a tag.
+ * struct luo_abi_format - What this kernel knows about a tag.
  * @tag:      The tag.
  * @types:    The types of records.
  * @nr_types: Their number, not more than %LUO_ABI_MAX_TYPES.
@@ -68,16 +75,16 @@ struct luo_abi_fault {
 
 /**
  * struct luo_abi_writer - A blob that is being written.
- * @tag:      The tag it is written under.
+ * @format:   What it is written as.
  * @blob:     The memory.
  * @capacity: Its size in bytes.
  * @used:     How much of it the header and the records so far take.
- * @incompat: The features in use, see luo_abi_require().
- * @compat:   The features in use, see luo_abi_announce().
+ * @incompat: The features in use, see luo_abi_set_features().
+ * @compat:   The features in use, see luo_abi_set_features().
  * @err:      The first error, which luo_abi_seal() returns.
  */
 struct luo_abi_writer {
-	const struct luo_abi_tag *tag;
+	const struct luo_abi_format *format;
 	struct luo_abi_header *blob;
 	size_t capacity;
 	size_t used;
@@ -95,7 +102,8 @@ struct luo_abi_writer {
  * @blob:   The memory.
  * @header: Its header, with what the writer did not know as 0.
  * @fault:  Why it was refused, if it was.
- * @whole:  Its form is right, whatever its values mean.
+ * @sound:  Magic number and checksum are right: the memory is the blob's.
+ * @whole:  So is all the rest of its form, whatever its values mean.
  * @count:  How many records there are of each of @format's types.
  */
 struct luo_abi_reader {
@@ -103,6 +111,7 @@ struct luo_abi_reader {
 	const struct luo_abi_header *blob;
 	struct luo_abi_header header;
 	struct luo_abi_fault fault;
+	bool sound;
 	bool whole;
 	u32 count[LUO_ABI_MAX_TYPES];
 };
@@ -111,21 +120,21 @@ struct luo_abi_reader {
  * struct luo_abi_array_it - A walk through an array.
  * @block:  The current block.
  * @index:  The next entry in it.
- * @left:   How many entries are left.
+ * @left:   How many entries are left. If it is not 0 after the walk, somebody
+ *          has taken the blocks over since the blob was checked.
  * @stride: The size of one.
  */
 struct luo_abi_array_it {
-	const struct kho_block_header_ser *block;
+	const struct luo_abi_block *block;
 	u64 index;
 	u64 left;
 	u32 stride;
 };
 
-void luo_abi_begin(struct luo_abi_writer *w, const struct luo_abi_tag *tag,
+void luo_abi_begin(struct luo_abi_writer *w, const struct luo_abi_format *format,
 		   void *mem, size_t capacity);
 void luo_abi_end(struct luo_abi_writer *w);
-void luo_abi_require(struct luo_abi_writer *w, u64 incompat);
-void luo_abi_announce(struct luo_abi_writer *w, u64 compat);
+void luo_abi_set_features(struct luo_abi_writer *w, u64 incompat, u64 compat);
 void *luo_abi_append(struct luo_abi_writer *w, u16 type, size_t size);
 void luo_abi_append_array(struct luo_abi_writer *w, u16 type,
 			  struct kho_block_set *bs);

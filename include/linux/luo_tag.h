@@ -5,15 +5,24 @@
 #include <linux/compiler.h>
 #include <linux/types.h>
 #include <linux/luo/abi.h>
+#include <asm/page.h>
 
 struct luo_abi_writer;
 
 #ifdef CONFIG_LIVEUPDATE
 
+#if defined(CONFIG_X86_64)
+#define LUO_ABI_ARCH	LUO_ABI_ARCH_X86_64
+#elif defined(CONFIG_ARM64)
+#define LUO_ABI_ARCH	LUO_ABI_ARCH_AARCH64
+#else
+#error "this architecture needs a number in enum luo_abi_arch"
+#endif
+
 /**
  * LUO_TAG - Declare a tag.
  * @tag: Name of the variable, a &struct luo_abi_tag.
- * @...: Its members but for the size.
+ * @...: Its members but for those that are the same for all of a kernel's.
  *
  * The one place where a subsystem says what it reads and writes under a tag. It
  * goes into the section .luo_tags of vmlinux or of the module, for the kernel
@@ -29,6 +38,8 @@ struct luo_abi_writer;
 	const struct luo_abi_tag tag __used __aligned(8)		\
 	__section(LUO_ABI_TAG_SECTION) = {				\
 		.size = sizeof(struct luo_abi_tag),			\
+		.arch = LUO_ABI_ARCH,					\
+		.page_shift = PAGE_SHIFT,				\
 		__VA_ARGS__						\
 	}
 

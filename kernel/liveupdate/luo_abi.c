@@ -9,7 +9,7 @@
  * .. code-block:: c
  *
  *	mem = kho_alloc_preserve(size);
- *	luo_abi_begin(&w, &my_tag, mem, size);
+ *	luo_abi_begin(&w, &my_format, mem, size);
  *	...
  *	data = luo_abi_append(&w, MY_RECORD, sizeof(*data));
  *	if (data)
@@ -40,17 +40,20 @@
 #include <kunit/static_stub.h>
 #include <linux/align.h>
 #include <linux/crc32.h>
+#include <linux/build_bug.h>
 #include <linux/errno.h>
 #include <linux/export.h>
 #include <linux/io.h>
 #include <linux/kernel.h>
 #include <linux/kexec_handover.h>
 #include <linux/luo_abi.h>
+#include <linux/luo_tag.h>
 #include <linux/minmax.h>
-#include <linux/overflow.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 #include <linux/swab.h>
 
+#include "kexec_handover_internal.h"
 #include "luo_abi_internal.h"
 
 #define LUO_ABI_ALIGN		8
@@ -60,16 +63,15 @@
 #define LUO_ABI_ARRAY_MIN	offsetofend(struct luo_abi_array, crc)
 
 /* Bytes of entries in a block of an array. */
-#define LUO_ABI_BLOCK_ROOM \
-	(KHO_BLOCK_SIZE - sizeof(struct kho_block_header_ser))
+#define LUO_ABI_BLOCK_ROOM	(KHO_BLOCK_SIZE - sizeof(struct luo_abi_block))
 
-#if defined(CONFIG_X86_64)
-#define LUO_ABI_ARCH		LUO_ABI_ARCH_X86_64
-#elif defined(CONFIG_ARM64)
-#define LUO_ABI_ARCH		LUO_ABI_ARCH_AARCH64
-#else
-#error "this architecture needs a number in enum luo_abi_arch"
-#endif
+/* The wire says it in its own words. */
+static_assert(sizeof(struct luo_abi_block) ==
+	      sizeof(struct kho_block_header_ser));
+static_assert(offsetof(struct luo_abi_block, next) ==
+	      offsetof(struct kho_block_header_ser, next));
+static_assert(offsetof(struct luo_abi_block, count) ==
+	      offsetof(struct kho_block_header_ser, count));
 
 /* --- reasons */
 
@@ -100,9 +102,10 @@ static const struct {
 	[LUO_REASON_RECORD_RESERVED] = { -EOPNOTSUPP, "unknown part of a record's header" },
 	[LUO_REASON_RECORD_SHORT] = { -EBADMSG, "short record" },
 	[LUO_REASON_RECORD_TAIL] = { -EOPNOTSUPP, "unknown part of a record" },
-	[LUO_REASON_RECORD_REPEATED] = { -EBADMSG, "too many records of a type" },
+	[LUO_REASON_RECORD_LIMIT] = { -EOPNOTSUPP, "too many records of a type" },
 	[LUO_REASON_RECORD_MISSING] = { -EBADMSG, "missing record" },
 	[LUO_REASON_ARRAY_STRIDE] = { -EBADMSG, "impossible size of an entry" },
+	[LUO_REASON_ARRAY_LIMIT] = { -EOPNOTSUPP, "too many entries" },
 	[LUO_REASON_ARRAY_COUNT] = { -EBADMSG, "other number of entries" },
 	[LUO_REASON_ARRAY_ADDRESS] = { -EBADMSG, "entries not handed over" },
 	[LUO_REASON_ARRAY_BLOCK] = { -EBADMSG, "impossible number of entries in a block" },
@@ -183,22 +186,22 @@ static u32 luo_abi_blob_crc(const struct luo_abi_header *head, const void *blob,
 
 /**
  * luo_abi_begin - Start a blob.
- * @w:        The writer.
- * @tag:      The tag it is written under.
+ * @w:        The writer, not one that luo_abi_end() has not seen yet.
+ * @format:   What it is written as.
  * @mem:      Memory for it, at a multiple of 8.
  * @capacity: Size of @mem in bytes.
  *
- * Belongs into preserve. From then on, until luo_abi_end(), what the blob
- * requires is listed as needed of the next kernel. Nobody takes what is in the
+ * Belongs into preserve. From then on, until luo_abi_end(), the features the
+ * blob uses are listed as needed of the next kernel. Nobody takes what is in the
  * memory for a blob before luo_abi_seal().
  *
  * Context: May sleep.
  */
-void luo_abi_begin(struct luo_abi_writer *w, const struct luo_abi_tag *tag,
+void luo_abi_begin(struct luo_abi_writer *w, const struct luo_abi_format *format,
 		   void *mem, size_t capacity)
 {
 	*w = (struct luo_abi_writer) {
-		.tag = tag,
+		.format = format,
 		.blob = mem,
 		.capacity = capacity,
 	};
@@ -239,32 +242,22 @@ void luo_abi_rewind(struct luo_abi_writer *w)
 EXPORT_SYMBOL_GPL(luo_abi_rewind);
 
 /**
- * luo_abi_require - A feature is in use which the reader must know.
+ * luo_abi_set_features - Say which features are in use.
  * @w:        The writer.
- * @incompat: Bits of &luo_abi_header.incompat.
+ * @incompat: &luo_abi_header.incompat, what the reader must know.
+ * @compat:   &luo_abi_header.compat, what it may ignore.
  *
- * Belongs into preserve: the next kernel can be asked in advance then.
- *
- * Context: Any.
- */
-void luo_abi_require(struct luo_abi_writer *w, u64 incompat)
-{
-	WRITE_ONCE(w->incompat, w->incompat | incompat);
-}
-EXPORT_SYMBOL_GPL(luo_abi_require);
-
-/**
- * luo_abi_announce - A feature is in use which the reader may ignore.
- * @w:      The writer.
- * @compat: Bits of &luo_abi_header.compat.
+ * Belongs into preserve, and wherever a feature comes into use or goes out of
+ * it before freeze: the next kernel can be asked in advance then.
  *
  * Context: Any.
  */
-void luo_abi_announce(struct luo_abi_writer *w, u64 compat)
+void luo_abi_set_features(struct luo_abi_writer *w, u64 incompat, u64 compat)
 {
-	w->compat |= compat;
+	WRITE_ONCE(w->incompat, incompat);
+	w->compat = compat;
 }
-EXPORT_SYMBOL_GPL(luo_abi_announce);
+EXPORT_SYMBOL_GPL(luo_abi_set_features);
 
 /**
  * luo_abi_append - Append a record.
@@ -311,40 +304,108 @@ struct luo_abi_record *luo_abi_record_of(void *data)
 }
 EXPORT_SYMBOL_GPL(luo_abi_record_of);
 
+/* Where @p, of @size bytes, is not 0; NULL if it is. */
+static const void *luo_abi_not_zero(const void *p, size_t size)
+{
+	return memchr_inv(p, 0, size);
+}
+
+/* Of the records of type @type; NULL if there is none. */
+static const struct luo_abi_type *
+luo_abi_type_of(const struct luo_abi_format *format, u16 type)
+{
+	for (unsigned int i = 0; i < format->nr_types; i++) {
+		if (format->types[i].type == type)
+			return &format->types[i];
+	}
+
+	return NULL;
+}
+
+/* What a first version would refuse needs a feature that covers it. */
+static bool luo_abi_is_covered(const struct luo_abi_writer *w,
+			       const struct luo_abi_type *type, const void *data,
+			       size_t size)
+{
+	return size <= type->min_size || !(type->tail_needs & ~w->incompat) ||
+	       !luo_abi_not_zero(data + type->min_size, size - type->min_size);
+}
+
 /**
  * luo_abi_append_array - Append a record that leads to an array.
  * @w:    The writer.
- * @type: Its type, with %LUO_ABI_RECORD_MANDATORY if it is.
- * @bs:   The array: blocks of entries whose size is a multiple of 8. No entry
- *        may change, and none be added, before the kexec.
+ * @type: Its type, with %LUO_ABI_RECORD_ARRAY.
+ * @bs:   The array: blocks of entries whose size is a multiple of 8. Each block
+ *        must have an entry: if fewer were written than there is room for,
+ *        kho_block_set_shrink() comes first. Nothing may be added, and no entry
+ *        change, before the kexec.
  *
  * Context: Any.
  */
 void luo_abi_append_array(struct luo_abi_writer *w, u16 type,
 			  struct kho_block_set *bs)
 {
+	const struct luo_abi_type *known = luo_abi_type_of(w->format, type);
 	struct luo_abi_array *array;
-	struct kho_block_set_it it;
+	struct kho_block *block;
 	u32 crc = ~0;
-	void *entry;
 
+	if (!known || !(type & LUO_ABI_RECORD_ARRAY) || !bs->entry_size ||
+	    !IS_ALIGNED(bs->entry_size, LUO_ABI_ALIGN))
+		w->err = w->err ?: -EINVAL;
 	array = luo_abi_append(w, type, sizeof(*array));
 	if (!array)
 		return;
 
-	kho_block_set_it_init(&it, bs);
-	while ((entry = kho_block_set_it_read_entry(&it))) {
-		crc = crc32c(crc, entry, bs->entry_size);
-		array->count++;
+	list_for_each_entry(block, &bs->blocks, list) {
+		const void *entry = block->ser + 1;
+		u64 count = block->ser->count;
+
+		if (!count || count > bs->count_per_block)
+			w->err = w->err ?: -EINVAL;
+		if (w->err)
+			return;
+
+		crc = crc32c(crc, entry, count * bs->entry_size);
+		array->count += count;
+		for (; count; count--, entry += bs->entry_size) {
+			if (!luo_abi_is_covered(w, known, entry,
+						bs->entry_size))
+				w->err = -EINVAL;
+		}
 	}
 
-	/* Grown in preserve, but empty: the reader expects no block then. */
-	if (array->count)
-		array->head = kho_block_set_head_pa(bs);
+	array->head = kho_block_set_head_pa(bs);
 	array->stride = bs->entry_size;
 	array->crc = luo_abi_crc_end(crc);
 }
 EXPORT_SYMBOL_GPL(luo_abi_append_array);
+
+/* The next kernel was asked for everything that is in there. */
+static bool luo_abi_all_is_covered(const struct luo_abi_writer *w)
+{
+	const void *pos = w->blob + 1, *end = (const void *)w->blob + w->used;
+	const struct luo_abi_record *record;
+	const struct luo_abi_type *type;
+
+	if (w->incompat & ~w->format->tag->incompat)
+		return false;
+
+	for (; pos < end; pos += record->size) {
+		record = pos;
+		type = luo_abi_type_of(w->format, record->type);
+		if (!type || (type->needs & ~w->incompat) ||
+		    (record->incompat & ~type->incompat) ||
+		    (record->incompat && (type->incompat_needs & ~w->incompat)))
+			return false;
+		if (!(record->type & LUO_ABI_RECORD_ARRAY) &&
+		    !luo_abi_is_covered(w, type, record + 1,
+					record->size - sizeof(*record)))
+			return false;
+	}
+
+	return true;
+}
 
 /**
  * luo_abi_seal - Complete a blob.
@@ -354,14 +415,15 @@ EXPORT_SYMBOL_GPL(luo_abi_append_array);
  * luo_abi_rewind().
  *
  * Context: Any.
- * Return: 0 on success, -ENOSPC if there was no room for a record, -EINVAL if
- * the size of one was wrong, or a feature is required that the tag does not
- * declare.
+ * Return: 0 on success. -ENOSPC if there was no room for a record. -EINVAL if
+ * the size of a record or an entry was wrong, a block of an array empty, or if
+ * something is in use which luo_abi_set_features() was not told of: nobody has
+ * asked the next kernel for it.
  */
 int luo_abi_seal(struct luo_abi_writer *w)
 {
 	struct luo_abi_header head = {
-		.magic		= w->tag->magic,
+		.magic		= w->format->tag->magic,
 		.size		= sizeof(head),
 		.total_size	= w->used,
 		.incompat	= w->incompat,
@@ -370,9 +432,8 @@ int luo_abi_seal(struct luo_abi_writer *w)
 		.page_shift	= PAGE_SHIFT,
 	};
 
-	/* The next kernel would not have been asked for it. */
-	if (w->incompat & ~w->tag->incompat)
-		w->err = w->err ?: -EINVAL;
+	if (!w->err && !luo_abi_all_is_covered(w))
+		w->err = -EINVAL;
 	if (w->err)
 		return w->err;
 
@@ -395,7 +456,7 @@ static int luo_abi_fail(struct luo_abi_reader *r, enum luo_abi_reason reason,
 			const void *at, u64 expected, u64 found)
 {
 	r->fault = (struct luo_abi_fault) {
-		.tag = r->format->tag->name,
+		.tag = (const char *)r->format->tag->name,
 		.reason = reason,
 		.offset = at ? at - (const void *)r->blob : 0,
 		.expected = expected,
@@ -405,22 +466,23 @@ static int luo_abi_fail(struct luo_abi_reader *r, enum luo_abi_reason reason,
 	return luo_abi_reason_errno(reason);
 }
 
-/* Where @p, of @size bytes, is not 0; NULL if it is. */
-static const void *luo_abi_not_zero(const void *p, size_t size)
-{
-	return memchr_inv(p, 0, size);
-}
-
 /*
- * Memory at @phys, NULL if it was not handed over. All memory that is known by
- * an address from the wire is found here, which is where tests put theirs.
+ * The piece of memory that was preserved at @phys, and its order; NULL if there
+ * is none. All memory that is known by an address from the wire is found here,
+ * which is where tests put theirs.
  */
-VISIBLE_IF_KUNIT const void *luo_abi_map(u64 phys, size_t size)
+VISIBLE_IF_KUNIT const void *luo_abi_map(u64 phys, unsigned int *order)
 {
-	KUNIT_STATIC_STUB_REDIRECT(luo_abi_map, phys, size);
+	int incoming;
 
-	if (!IS_ALIGNED(phys, PAGE_SIZE) || !kho_range_is_incoming(phys, size))
+	KUNIT_STATIC_STUB_REDIRECT(luo_abi_map, phys, order);
+
+	if (!IS_ALIGNED(phys, PAGE_SIZE))
 		return NULL;
+	incoming = kho_incoming_order(phys);
+	if (incoming < 0)
+		return NULL;
+	*order = incoming;
 
 	return phys_to_virt(phys);
 }
@@ -468,6 +530,7 @@ static int luo_abi_check_header(struct luo_abi_reader *r)
 	if (head->crc != crc)
 		return luo_abi_fail(r, LUO_REASON_CHECKSUM, &head->crc,
 				    crc, head->crc);
+	r->sound = true;
 
 	if (head->arch != LUO_ABI_ARCH)
 		return luo_abi_fail(r, LUO_REASON_ARCH, &head->arch,
@@ -494,32 +557,26 @@ static int luo_abi_check_header(struct luo_abi_reader *r)
 	return 0;
 }
 
-/* Of the known type of @record; NULL for one that may be skipped. */
-static const struct luo_abi_type *
-luo_abi_type_of(const struct luo_abi_reader *r,
-		const struct luo_abi_record *record)
+/* One that kho_block_set_restore() will take, too. */
+static const struct luo_abi_block *luo_abi_block(u64 phys)
 {
-	for (unsigned int i = 0; i < r->format->nr_types; i++) {
-		if (r->format->types[i].type == record->type)
-			return &r->format->types[i];
-	}
+	const struct luo_abi_block *block;
+	unsigned int order;
 
-	return NULL;
-}
+	block = luo_abi_map(phys, &order);
 
-static const struct kho_block_header_ser *luo_abi_block(u64 phys)
-{
-	return luo_abi_map(phys, KHO_BLOCK_SIZE);
+	return block && order == get_order(KHO_BLOCK_SIZE) ? block : NULL;
 }
 
 static int luo_abi_check_entries(struct luo_abi_reader *r,
 				 const struct luo_abi_array *array,
 				 const struct luo_abi_type *type,
-				 const struct kho_block_header_ser *block)
+				 const struct luo_abi_block *block)
 {
 	const void *entry = block + 1, *tail;
 
-	if (array->stride <= type->size)
+	/* What an entry means that is skipped is not looked at. */
+	if (!type || array->stride <= type->size)
 		return 0;
 
 	for (u64 i = 0; i < block->count; i++, entry += array->stride) {
@@ -533,22 +590,24 @@ static int luo_abi_check_entries(struct luo_abi_reader *r,
 	return 0;
 }
 
+/* @type is NULL if it is not known. The blocks must be right all the same. */
 static int luo_abi_check_array(struct luo_abi_reader *r,
 			       const struct luo_abi_array *array,
 			       const struct luo_abi_type *type)
 {
-	const struct kho_block_header_ser *block;
+	const struct luo_abi_block *block;
 	u64 phys = array->head, count = 0, room;
 	u32 crc = ~0;
 	int err;
 
-	if (array->stride < type->min_size ||
+	if (!array->stride || (type && array->stride < type->min_size) ||
 	    array->stride > LUO_ABI_BLOCK_ROOM ||
 	    !IS_ALIGNED(array->stride, LUO_ABI_ALIGN))
 		return luo_abi_fail(r, LUO_REASON_ARRAY_STRIDE, &array->stride,
-				    type->size, array->stride);
-	if (array->count > type->max_entries)
-		return luo_abi_fail(r, LUO_REASON_ARRAY_COUNT, &array->count,
+				    type ? type->size : LUO_ABI_ALIGN,
+				    array->stride);
+	if (type && array->count > type->max_entries)
+		return luo_abi_fail(r, LUO_REASON_ARRAY_LIMIT, &array->count,
 				    type->max_entries, array->count);
 	room = LUO_ABI_BLOCK_ROOM / array->stride;
 
@@ -583,38 +642,49 @@ static int luo_abi_check_array(struct luo_abi_reader *r,
 	return 0;
 }
 
-/* The extent of @record is right, and its type known. */
-static int luo_abi_check_known(struct luo_abi_reader *r,
-			       const struct luo_abi_record *record,
-			       const struct luo_abi_type *type)
+/* The extent of @record is right; @type is NULL if it is to be skipped. */
+static int luo_abi_check_record(struct luo_abi_reader *r,
+				const struct luo_abi_record *record,
+				const struct luo_abi_type *type)
 {
+	bool array = record->type & LUO_ABI_RECORD_ARRAY;
 	size_t size = record->size - sizeof(*record);
-	size_t known = type->array ? sizeof(struct luo_abi_array) : type->size;
-	size_t least = type->array ? LUO_ABI_ARRAY_MIN : type->min_size;
 	const void *data = record + 1, *tail;
-	u32 *count = &r->count[type - r->format->types];
+	size_t known = size, least = 0;
+	u32 *count;
 
-	if (record->incompat & ~type->incompat)
-		return luo_abi_fail(r, LUO_REASON_RECORD_INCOMPAT,
-				    &record->incompat, type->incompat,
-				    record->incompat);
+	if (array) {
+		known = sizeof(struct luo_abi_array);
+		least = LUO_ABI_ARRAY_MIN;
+	} else if (type) {
+		known = type->size;
+		least = type->min_size;
+	}
+
 	if (record->reserved)
 		return luo_abi_fail(r, LUO_REASON_RECORD_RESERVED,
 				    &record->reserved, 0, record->reserved);
 	if (size < least)
 		return luo_abi_fail(r, LUO_REASON_RECORD_SHORT, &record->size,
 				    sizeof(*record) + least, record->size);
-	if (++*count > type->max)
-		return luo_abi_fail(r, LUO_REASON_RECORD_REPEATED, record,
-				    type->max, *count);
+	if (type && (record->incompat & ~type->incompat))
+		return luo_abi_fail(r, LUO_REASON_RECORD_INCOMPAT,
+				    &record->incompat, type->incompat,
+				    record->incompat);
 	if (size > known) {
 		tail = luo_abi_not_zero(data + known, size - known);
 		if (tail)
 			return luo_abi_fail(r, LUO_REASON_RECORD_TAIL, tail, 0,
 					    *(const u8 *)tail);
 	}
+	if (type) {
+		count = &r->count[type - r->format->types];
+		if (++*count > type->max)
+			return luo_abi_fail(r, LUO_REASON_RECORD_LIMIT, record,
+					    type->max, *count);
+	}
 
-	return type->array ? luo_abi_check_array(r, data, type) : 0;
+	return array ? luo_abi_check_array(r, data, type) : 0;
 }
 
 /*
@@ -655,7 +725,7 @@ static int luo_abi_check_records(struct luo_abi_reader *r)
 	int err;
 
 	for (; pos < end; pos += record->size) {
-		if (type && !type->array) {
+		if (type && !(type->type & LUO_ABI_RECORD_ARRAY)) {
 			pos = luo_abi_pass_usual(r, type, pos, end);
 			if (pos == end)
 				break;
@@ -672,15 +742,13 @@ static int luo_abi_check_records(struct luo_abi_reader *r)
 
 		/* Mostly many of one type follow each other. */
 		if (!type || type->type != record->type)
-			type = luo_abi_type_of(r, record);
-		if (type) {
-			err = luo_abi_check_known(r, record, type);
-			if (err)
-				return err;
-		} else if (record->type & LUO_ABI_RECORD_MANDATORY) {
+			type = luo_abi_type_of(r->format, record->type);
+		if (!type && (record->type & LUO_ABI_RECORD_MANDATORY))
 			return luo_abi_fail(r, LUO_REASON_RECORD_TYPE,
 					    &record->type, 0, record->type);
-		}
+		err = luo_abi_check_record(r, record, type);
+		if (err)
+			return err;
 	}
 
 	for (unsigned int i = 0; i < r->format->nr_types; i++) {
@@ -703,7 +771,7 @@ static int luo_abi_check_records(struct luo_abi_reader *r)
  * Reads each byte of the blob and of its arrays about once, and allocates
  * nothing. @r->fault says what is wrong if something is.
  *
- * Context: Any. Can be called from setup_arch() on.
+ * Context: Any.
  * Return: 0 if nothing is wrong. Otherwise the class of @r->fault.reason:
  *
  * * -ENODATA: the blob was not completed
@@ -718,7 +786,7 @@ int luo_abi_check(struct luo_abi_reader *r, const struct luo_abi_format *format,
 	*r = (struct luo_abi_reader) {
 		.format = format,
 		.blob = mem,
-		.fault.tag = format->tag->name,
+		.fault.tag = (const char *)format->tag->name,
 	};
 
 	err = luo_abi_check_extent(r, size);
@@ -743,30 +811,28 @@ EXPORT_SYMBOL_GPL(luo_abi_check);
  * @format: What is known about the tag.
  * @phys:   Physical address, as the previous kernel handed it over.
  *
- * The address is believed no more than what it leads to. Otherwise like
- * luo_abi_check().
+ * The address is believed no more than what it leads to: it must be that of a
+ * piece of memory which was preserved as a whole, as kho_alloc_preserve() does,
+ * and the blob must fit into it. Otherwise like luo_abi_check().
  *
- * Context: Any. Can be called from setup_arch() on.
+ * Context: Any, from the end of kho_memory_init() on: before that, nothing is
+ *          known to have been handed over.
  * Return: as luo_abi_check(), or -EFAULT if @phys is not that of memory which
  * was handed over.
  */
 int luo_abi_open(struct luo_abi_reader *r, const struct luo_abi_format *format,
 		 u64 phys)
 {
-	size_t size = LUO_ABI_HEADER_MIN;
-	const struct luo_abi_header *head = luo_abi_map(phys, size);
+	unsigned int order;
+	const void *mem = luo_abi_map(phys, &order);
 
 	*r = (struct luo_abi_reader) { .format = format };
 
-	if (!head)
+	if (!mem)
 		return luo_abi_fail(r, LUO_REASON_NOT_HANDED_OVER, NULL, 0,
 				    phys);
 
-	/* What is behind it must have been handed over, too. */
-	if (head->total_size > size && luo_abi_map(phys, head->total_size))
-		size = head->total_size;
-
-	return luo_abi_check(r, format, head, size);
+	return luo_abi_check(r, format, mem, PAGE_SIZE << order);
 }
 EXPORT_SYMBOL_GPL(luo_abi_open);
 
@@ -863,17 +929,21 @@ EXPORT_SYMBOL_GPL(luo_abi_array_begin);
  * @to:   Where to, a struct as this kernel knows it.
  * @size: Size of @to in bytes. What the entry does not have is 0.
  *
- * Return: false if there is none left.
+ * Return: false if there is none left, or its block is no longer there because
+ * somebody has taken it over: @it->left is not 0 then.
  */
 bool luo_abi_array_next(struct luo_abi_array_it *it, void *to, size_t size)
 {
 	if (!it->left)
 		return false;
 
-	if (it->index == it->block->count) {
+	if (it->block && it->index == it->block->count) {
 		it->block = luo_abi_block(it->block->next);
 		it->index = 0;
 	}
+	/* The array of another blob can have led to the same block. */
+	if (!it->block || it->index >= it->block->count)
+		return false;
 
 	luo_abi_copy(to, size,
 		     (const void *)(it->block + 1) + it->index * it->stride,
@@ -888,39 +958,37 @@ EXPORT_SYMBOL_GPL(luo_abi_array_next);
 /* The blocks of each array become ordinary memory, and are freed. */
 static void luo_abi_release_arrays(struct luo_abi_reader *r)
 {
-	const struct luo_abi_array *array;
+	const void *pos = (const void *)r->blob + r->blob->size;
+	const void *end = (const void *)r->blob + r->blob->total_size;
 	const struct luo_abi_record *record;
+	const struct luo_abi_array *array;
 	struct kho_block_set bs;
 
-	for (unsigned int i = 0; i < r->format->nr_types; i++) {
-		if (!r->format->types[i].array)
+	for (; pos < end; pos += record->size) {
+		record = pos;
+		if (!(record->type & LUO_ABI_RECORD_ARRAY))
 			continue;
-		record = NULL;
-		while ((record = luo_abi_next(r, record,
-					      r->format->types[i].type))) {
-			array = (const void *)(record + 1);
-			kho_block_set_init(&bs, array->stride);
-			if (!kho_block_set_restore(&bs, array->head))
-				kho_block_set_destroy(&bs);
-		}
+		array = pos + sizeof(*record);
+		kho_block_set_init(&bs, array->stride);
+		if (!kho_block_set_restore(&bs, array->head))
+			kho_block_set_destroy(&bs);
 	}
 }
 
 /**
  * luo_abi_release - Free a blob that luo_abi_open() has read.
- * @r: The reader. Can be one whose blob was refused: what a damaged blob leads
- *     to is not known, and stays reserved.
+ * @r: The reader. Can be one whose blob was refused. What is not known to be
+ *     the blob's stays reserved: the arrays of one that is damaged, and memory
+ *     that is no blob of this tag, or was changed after it was sealed.
  *
  * Context: May sleep.
  */
 void luo_abi_release(struct luo_abi_reader *r)
 {
-	if (!r->blob)
-		return;
-
-	if (r->whole)
+	if (r->blob && r->whole)
 		luo_abi_release_arrays(r);
-	kho_restore_free((void *)r->blob);
+	if (r->blob && r->sound)
+		kho_restore_free((void *)r->blob);
 	r->blob = NULL;
 }
 EXPORT_SYMBOL_GPL(luo_abi_release);

@@ -21,7 +21,10 @@ static LUO_TAG(example_tag,
 	       .kind = LUO_ABI_TAG_SUBTREE,
 	       .magic = LUO_ABI_MAGIC_EXAMPLE,
 	       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES,
-	       .incompat = LUO_EXAMPLE_INCOMPAT_SIGNED,
+	       .incompat = LUO_EXAMPLE_INCOMPAT_SIGNED |
+			   LUO_EXAMPLE_INCOMPAT_DOWN |
+			   LUO_EXAMPLE_INCOMPAT_LIMIT |
+			   LUO_EXAMPLE_INCOMPAT_ERROR,
 	       .compat = LUO_EXAMPLE_COMPAT_NOTES);
 
 #define EXAMPLE_MAX_COUNTERS	16
@@ -33,15 +36,17 @@ static const struct luo_abi_type example_types[] = {
 		.min_size = offsetofend(struct luo_example_counter, value),
 		.incompat = LUO_EXAMPLE_COUNTER_DOWN,
 		.max = EXAMPLE_MAX_COUNTERS,
+		.tail_needs = LUO_EXAMPLE_INCOMPAT_LIMIT,
+		.incompat_needs = LUO_EXAMPLE_INCOMPAT_DOWN,
 	},
 	{
 		.type = LUO_EXAMPLE_SAMPLES,
-		.array = true,
 		.size = sizeof(struct luo_example_sample),
 		.min_size = offsetofend(struct luo_example_sample, time),
 		.min = 1,
-		.max = 1,
+		.max = 2,
 		.max_entries = 1000,
+		.tail_needs = LUO_EXAMPLE_INCOMPAT_ERROR,
 	},
 	{
 		.type = LUO_EXAMPLE_NOTE,
@@ -68,8 +73,11 @@ static int example_write(struct luo_abi_state *state)
 	struct kho_block_set_it it;
 	struct kho_block_set *bs;
 
-	luo_abi_require(w, LUO_EXAMPLE_INCOMPAT_SIGNED);
-	luo_abi_announce(w, LUO_EXAMPLE_COMPAT_NOTES);
+	luo_abi_set_features(w, LUO_EXAMPLE_INCOMPAT_SIGNED |
+				LUO_EXAMPLE_INCOMPAT_DOWN |
+				LUO_EXAMPLE_INCOMPAT_LIMIT |
+				LUO_EXAMPLE_INCOMPAT_ERROR,
+			     LUO_EXAMPLE_COMPAT_NOTES);
 
 	for (u32 id = 1; id <= 3; id++) {
 		counter = luo_abi_append(w, LUO_EXAMPLE_COUNTER,
@@ -99,7 +107,7 @@ static int example_write(struct luo_abi_state *state)
 	if (!note)
 		return -ENOSPC;
 	note->id = 2;
-	strscpy_pad(note->text, "the second one");
+	memcpy(note->text, "the second one", 14);
 
 	return 0;
 }
@@ -155,21 +163,24 @@ static int example_read_samples(struct luo_abi_reader *r,
 				struct luo_abi_text *text)
 {
 	u64 count = 0, values = 0, times = 0, errors = 0;
-	const struct luo_abi_record *record;
+	const struct luo_abi_record *record = NULL;
 	struct luo_example_sample sample;
 	struct luo_abi_array_it it;
 
-	record = luo_abi_next(r, NULL, LUO_EXAMPLE_SAMPLES);
-	luo_abi_array_begin(&it, record);
-	while (luo_abi_array_next(&it, &sample, sizeof(sample))) {
-		if (!example_has_counter(r, sample.id, NULL))
-			return luo_abi_refuse(r, record, 0, 1, sample.id);
-		if (sample.reserved)
-			return luo_abi_refuse(r, record, 0, 0, sample.reserved);
-		count++;
-		values += sample.value;
-		times += sample.time;
-		errors += sample.error;
+	while ((record = luo_abi_next(r, record, LUO_EXAMPLE_SAMPLES))) {
+		luo_abi_array_begin(&it, record);
+		while (luo_abi_array_next(&it, &sample, sizeof(sample))) {
+			if (!example_has_counter(r, sample.id, NULL))
+				return luo_abi_refuse(r, record, 0, 1,
+						      sample.id);
+			if (sample.reserved)
+				return luo_abi_refuse(r, record, 0, 0,
+						      sample.reserved);
+			count++;
+			values += sample.value;
+			times += sample.time;
+			errors += sample.error;
+		}
 	}
 	luo_abi_say(text, "%llu samples: values %llu, times %llu, errors %llu\n",
 		    count, values, times, errors);

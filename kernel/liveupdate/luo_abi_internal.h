@@ -11,7 +11,7 @@ void luo_tag_add_writer(struct luo_abi_writer *w);
 void luo_tag_remove_writer(struct luo_abi_writer *w);
 
 #if IS_ENABLED(CONFIG_KUNIT)
-const void *luo_abi_map(u64 phys, size_t size);
+const void *luo_abi_map(u64 phys, unsigned int *order);
 #endif
 
 #endif /* _LINUX_LUO_ABI_INTERNAL_H */

@@ -9,7 +9,7 @@
  * among them damaged ones; then a kexec; in the second one luo_incoming opens
  * them:
  *
- *	kunit.autorun=1 kunit.filter_glob=luo_outgoing
+ *	kunit.autorun=1 kunit.filter_glob=luo_outgoing luo_abi_test.hand_over=1
  *	kunit.autorun=1 kunit.filter_glob=luo_incoming
  */
 
@@ -94,8 +94,9 @@ static void golden(struct kunit *test)
 	for (unsigned int i = 0; i < suite->nr_goldens; i++) {
 		load(test, &image, &suite->goldens[i]);
 		KUNIT_EXPECT_EQ(test, LUO_REASON_NONE,
-				luo_abi_suite_read(suite, LUO_ABI_SUITE_PHYS,
-						   text, false));
+				luo_abi_suite_read(suite, &image,
+						   LUO_ABI_SUITE_PHYS, text,
+						   false));
 		KUNIT_EXPECT_STREQ(test, text->buf, suite->goldens[i].text);
 		luo_abi_image_free(&image);
 	}
@@ -120,7 +121,7 @@ static void same_state_same_bytes(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0,
 			luo_abi_suite_write(suite, state, mem, PAGE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0,
-			luo_abi_image_save(state, suite->format, &data, &size));
+			luo_abi_image_save(state, &data, &size));
 	luo_abi_state_free(state);
 	KUNIT_ASSERT_NOT_NULL(test, data);
 	kunit_add_action(test, (kunit_action_t *)kfree, data);
@@ -134,8 +135,11 @@ static void mutants(struct kunit *test)
 	struct luo_abi_rng rng = { .state = seed ?: get_random_u64() ?: 1 };
 	const struct luo_abi_suite *suite = suite_of(test);
 	unsigned long killed[LUO_ABI_REASONS] = {};
+	enum luo_abi_reason reason;
 	struct luo_abi_image image;
+	unsigned long unnoticed = 0;
 	struct luo_abi_text *text;
+	bool sealed, changed;
 	u64 phys;
 
 	text = kunit_kzalloc(test, sizeof(*text), GFP_KERNEL);
@@ -145,13 +149,19 @@ static void mutants(struct kunit *test)
 	for (unsigned int i = 0; i < suite->nr_goldens; i++) {
 		for (unsigned int j = 0; j < MUTANTS; j++) {
 			load(test, &image, &suite->goldens[i]);
-			phys = luo_abi_mutate(&image, suite->format, &rng);
-			killed[luo_abi_suite_read(suite, phys, text, false)]++;
+			sealed = luo_abi_mutate(&image, &rng, &phys);
+			changed = luo_abi_image_changed(&image,
+							suite->goldens[i].data);
+			reason = luo_abi_suite_read(suite, &image, phys, text,
+						    false);
+			killed[reason]++;
+			unnoticed += !sealed && changed && !reason;
 			luo_abi_image_free(&image);
 			cond_resched();
 		}
 	}
 
+	KUNIT_EXPECT_EQ(test, 0, unnoticed);
 	for (unsigned int i = 0; i < LUO_ABI_REASONS; i++) {
 		kunit_info(test, "%8lu %s", killed[i],
 			   i ? luo_abi_reason_text(i) : "survived");
@@ -187,7 +197,7 @@ static u64 cost_of_check(struct kunit *test, void *mem, size_t size)
 	u64 start, end;
 	int err;
 
-	luo_abi_begin(&w, &cost_tag, mem, COST_SIZE);
+	luo_abi_begin(&w, &format, mem, COST_SIZE);
 	while (w.used + size <= COST_SIZE)
 		luo_abi_append(&w, COST_RECORD, type.size);
 	KUNIT_ASSERT_EQ(test, 0, luo_abi_seal(&w));
@@ -260,6 +270,8 @@ enum fate {
 	FATE_LOOP,
 	FATE_BLOCK_ELSEWHERE,
 	FATE_NOT_PRESERVED,
+	FATE_ANOTHERS_PAGE,
+	FATE_MIDDLE_OF_A_FOLIO,
 	FATE_NR,
 };
 
@@ -269,17 +281,25 @@ static const enum luo_abi_reason fate_reasons[FATE_NR] = {
 	[FATE_LOOP] = LUO_REASON_ARRAY_COUNT,
 	[FATE_BLOCK_ELSEWHERE] = LUO_REASON_ARRAY_ADDRESS,
 	[FATE_NOT_PRESERVED] = LUO_REASON_NOT_HANDED_OVER,
+	[FATE_ANOTHERS_PAGE] = LUO_REASON_MAGIC,
+	[FATE_MIDDLE_OF_A_FOLIO] = LUO_REASON_NOT_HANDED_OVER,
 };
 
 /**
  * struct luo_abi_kunit_ser - What the second kernel finds.
  * @blobs: Physical addresses of the blobs.
  * @block: That of the first block of the good blob's array.
+ * @folio: That of four pages which are somebody else's.
  */
 struct luo_abi_kunit_ser {
 	u64 blobs[FATE_NR];
 	u64 block;
+	u64 folio;
 };
+
+static bool hand_over_blobs;
+module_param_named(hand_over, hand_over_blobs, bool, 0444);
+MODULE_PARM_DESC(hand_over, "hand over blobs to the next kernel, for luo_incoming");
 
 /* They belong to the next kernel. */
 static struct luo_abi_state outgoing[FATE_NR];
@@ -318,13 +338,21 @@ static void meet_fate(struct kunit *test, struct luo_abi_state *state,
 	}
 }
 
-static void hand_over(struct kunit *test)
+static void outgoing_blobs(struct kunit *test)
 {
 	const struct luo_abi_suite *suite = luo_abi_suites[0];
-	struct luo_abi_kunit_ser *ser = kho_alloc_preserve(sizeof(*ser));
+	struct luo_abi_kunit_ser *ser;
+	void *anothers;
 
+	/* The next kernel must know the example then. */
+	if (!hand_over_blobs)
+		kunit_skip(test, "luo_abi_test.hand_over=1 is not set");
+	if (outgoing[0].w.blob)
+		kunit_skip(test, "it has been done");
+
+	ser = kho_alloc_preserve(sizeof(*ser));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, ser);
-	for (enum fate fate = 0; fate < FATE_NR; fate++) {
+	for (enum fate fate = 0; fate < FATE_ANOTHERS_PAGE; fate++) {
 		void *mem = fate == FATE_NOT_PRESERVED ?
 			    (void *)__get_free_page(GFP_KERNEL) :
 			    kho_alloc_preserve(PAGE_SIZE);
@@ -338,12 +366,21 @@ static void hand_over(struct kunit *test)
 	}
 	ser->block = kho_block_set_head_pa(&outgoing[FATE_GOOD].sets[0]);
 
+	/* Two handles lead to what another has preserved. */
+	anothers = kho_alloc_preserve(4 * PAGE_SIZE);
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, anothers);
+	memset(anothers, 0x55, 4 * PAGE_SIZE);
+	memcpy(anothers + PAGE_SIZE, outgoing[FATE_GOOD].w.blob, PAGE_SIZE);
+	ser->folio = virt_to_phys(anothers);
+	ser->blobs[FATE_ANOTHERS_PAGE] = ser->folio;
+	ser->blobs[FATE_MIDDLE_OF_A_FOLIO] = ser->folio + PAGE_SIZE;
+
 	liveupdate_tag_use(suite->format->tag);
 	KUNIT_ASSERT_EQ(test, 0, kho_add_subtree(SUBTREE, ser, sizeof(*ser)));
 }
 
 static struct kunit_case outgoing_cases[] = {
-	KUNIT_CASE(hand_over),
+	KUNIT_CASE(outgoing_blobs),
 	{}
 };
 
@@ -387,28 +424,32 @@ static void refused(struct kunit *test)
 
 	for (enum fate fate = FATE_GOOD + 1; fate < FATE_NR; fate++) {
 		u64 phys = incoming->blobs[fate];
+		bool sound;
 
 		KUNIT_EXPECT_LT(test, luo_abi_open(&r, suite->format, phys), 0);
 		kunit_info(test, "%s",
 			   luo_abi_fault_text(&r.fault, why, sizeof(why)));
 		KUNIT_EXPECT_EQ(test, r.fault.reason, fate_reasons[fate]);
+		sound = r.sound;
 		luo_abi_release(&r);
-		KUNIT_EXPECT_FALSE(test, kho_range_is_incoming(phys, 1));
+		/* What is not known to be the blob's is left alone. */
+		KUNIT_EXPECT_EQ(test, kho_range_is_incoming(phys, 1),
+				!sound && fate != FATE_NOT_PRESERVED);
 	}
+	KUNIT_EXPECT_TRUE(test, kho_range_is_incoming(incoming->folio,
+						      4 * PAGE_SIZE));
+	kho_restore_free(phys_to_virt(incoming->folio));
 	kho_restore_free(incoming);
 }
 
-static int incoming_init(struct kunit_suite *suite)
+static int incoming_init(struct kunit *test)
 {
 	phys_addr_t phys;
 	size_t size;
-	int err;
 
-	err = kho_retrieve_subtree(SUBTREE, &phys, &size);
-	if (err)
-		return err;
-	if (size != sizeof(*incoming))
-		return -EINVAL;
+	if (kho_retrieve_subtree(SUBTREE, &phys, &size))
+		kunit_skip(test, "nothing was handed over");
+	KUNIT_ASSERT_EQ(test, size, sizeof(*incoming));
 	incoming = phys_to_virt(phys);
 
 	return 0;
@@ -423,7 +464,7 @@ static struct kunit_case incoming_cases[] = {
 
 static struct kunit_suite incoming_suite = {
 	.name = "luo_incoming",
-	.suite_init = incoming_init,
+	.init = incoming_init,
 	.test_cases = incoming_cases,
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The layout of linux/luo/abi.h and linux/luo/example.h.
+ * The layout of linux/luo/abi.h.
  *
  * If one of these fails, what crosses a live update has changed. Nothing can be
  * made right here: put back what was there, and read in
@@ -10,7 +10,6 @@
 #include <linux/build_bug.h>
 #include <linux/stddef.h>
 #include <linux/luo/abi.h>
-#include <linux/luo/example.h>
 
 static_assert(LUO_ABI_MAGIC_EXAMPLE == 0x454f554c);
 
@@ -37,6 +36,7 @@ static_assert(sizeof_field(struct luo_abi_header, reserved) == 1);
 static_assert(offsetof(struct luo_abi_header, crc) == 36);
 static_assert(sizeof_field(struct luo_abi_header, crc) == 4);
 
+static_assert(LUO_ABI_RECORD_ARRAY == 0x4000);
 static_assert(LUO_ABI_RECORD_MANDATORY == 0x8000);
 
 static_assert(sizeof(struct luo_abi_record) == 16);
@@ -50,6 +50,12 @@ static_assert(offsetof(struct luo_abi_record, incompat) == 8);
 static_assert(sizeof_field(struct luo_abi_record, incompat) == 4);
 static_assert(offsetof(struct luo_abi_record, compat) == 12);
 static_assert(sizeof_field(struct luo_abi_record, compat) == 4);
+
+static_assert(sizeof(struct luo_abi_block) == 16);
+static_assert(offsetof(struct luo_abi_block, next) == 0);
+static_assert(sizeof_field(struct luo_abi_block, next) == 8);
+static_assert(offsetof(struct luo_abi_block, count) == 8);
+static_assert(sizeof_field(struct luo_abi_block, count) == 8);
 
 static_assert(sizeof(struct luo_abi_array) == 24);
 static_assert(offsetof(struct luo_abi_array, head) == 0);
@@ -68,7 +74,11 @@ static_assert(LUO_ABI_TAG_SUBTREE == 3);
 static_assert(LUO_ABI_TAG_READS == 1);
 static_assert(LUO_ABI_TAG_WRITES == 2);
 
-static_assert(sizeof(struct luo_abi_tag) == 80);
+static_assert(!__builtin_strcmp(LUO_ABI_TAG_SECTION, ".luo_tags"));
+
+static_assert(LUO_ABI_TAG_LENGTH == 48);
+
+static_assert(sizeof(struct luo_abi_tag) == 88);
 static_assert(offsetof(struct luo_abi_tag, size) == 0);
 static_assert(sizeof_field(struct luo_abi_tag, size) == 4);
 static_assert(offsetof(struct luo_abi_tag, kind) == 4);
@@ -83,6 +93,12 @@ static_assert(offsetof(struct luo_abi_tag, incompat) == 64);
 static_assert(sizeof_field(struct luo_abi_tag, incompat) == 8);
 static_assert(offsetof(struct luo_abi_tag, compat) == 72);
 static_assert(sizeof_field(struct luo_abi_tag, compat) == 8);
+static_assert(offsetof(struct luo_abi_tag, arch) == 80);
+static_assert(sizeof_field(struct luo_abi_tag, arch) == 2);
+static_assert(offsetof(struct luo_abi_tag, page_shift) == 82);
+static_assert(sizeof_field(struct luo_abi_tag, page_shift) == 1);
+static_assert(offsetof(struct luo_abi_tag, reserved) == 83);
+static_assert(sizeof_field(struct luo_abi_tag, reserved) == 5);
 
 static_assert(LUO_REASON_NONE == 0);
 static_assert(LUO_REASON_NOT_HANDED_OVER == 1);
@@ -102,52 +118,13 @@ static_assert(LUO_REASON_RECORD_INCOMPAT == 14);
 static_assert(LUO_REASON_RECORD_RESERVED == 15);
 static_assert(LUO_REASON_RECORD_SHORT == 16);
 static_assert(LUO_REASON_RECORD_TAIL == 17);
-static_assert(LUO_REASON_RECORD_REPEATED == 18);
+static_assert(LUO_REASON_RECORD_LIMIT == 18);
 static_assert(LUO_REASON_RECORD_MISSING == 19);
 static_assert(LUO_REASON_ARRAY_STRIDE == 20);
-static_assert(LUO_REASON_ARRAY_COUNT == 21);
-static_assert(LUO_REASON_ARRAY_ADDRESS == 22);
-static_assert(LUO_REASON_ARRAY_BLOCK == 23);
-static_assert(LUO_REASON_ARRAY_CHECKSUM == 24);
-static_assert(LUO_REASON_ARRAY_TAIL == 25);
-static_assert(LUO_REASON_VALUE == 26);
-
-static_assert(LUO_EXAMPLE_INCOMPAT_SIGNED == 1);
-
-static_assert(LUO_EXAMPLE_COMPAT_NOTES == 1);
-
-static_assert(LUO_EXAMPLE_COUNTER == 0x8001);
-static_assert(LUO_EXAMPLE_SAMPLES == 0x8002);
-static_assert(LUO_EXAMPLE_NOTE == 3);
-
-static_assert(LUO_EXAMPLE_COUNTER_DOWN == 1);
-
-static_assert(sizeof(struct luo_example_counter) == 24);
-static_assert(offsetof(struct luo_example_counter, id) == 0);
-static_assert(sizeof_field(struct luo_example_counter, id) == 4);
-static_assert(offsetof(struct luo_example_counter, reserved) == 4);
-static_assert(sizeof_field(struct luo_example_counter, reserved) == 4);
-static_assert(offsetof(struct luo_example_counter, value) == 8);
-static_assert(sizeof_field(struct luo_example_counter, value) == 8);
-static_assert(offsetof(struct luo_example_counter, limit) == 16);
-static_assert(sizeof_field(struct luo_example_counter, limit) == 8);
-
-static_assert(sizeof(struct luo_example_sample) == 32);
-static_assert(offsetof(struct luo_example_sample, id) == 0);
-static_assert(sizeof_field(struct luo_example_sample, id) == 4);
-static_assert(offsetof(struct luo_example_sample, reserved) == 4);
-static_assert(sizeof_field(struct luo_example_sample, reserved) == 4);
-static_assert(offsetof(struct luo_example_sample, value) == 8);
-static_assert(sizeof_field(struct luo_example_sample, value) == 8);
-static_assert(offsetof(struct luo_example_sample, time) == 16);
-static_assert(sizeof_field(struct luo_example_sample, time) == 8);
-static_assert(offsetof(struct luo_example_sample, error) == 24);
-static_assert(sizeof_field(struct luo_example_sample, error) == 8);
-
-static_assert(sizeof(struct luo_example_note) == 32);
-static_assert(offsetof(struct luo_example_note, id) == 0);
-static_assert(sizeof_field(struct luo_example_note, id) == 4);
-static_assert(offsetof(struct luo_example_note, reserved) == 4);
-static_assert(sizeof_field(struct luo_example_note, reserved) == 4);
-static_assert(offsetof(struct luo_example_note, text) == 8);
-static_assert(sizeof_field(struct luo_example_note, text) == 24);
+static_assert(LUO_REASON_ARRAY_LIMIT == 21);
+static_assert(LUO_REASON_ARRAY_COUNT == 22);
+static_assert(LUO_REASON_ARRAY_ADDRESS == 23);
+static_assert(LUO_REASON_ARRAY_BLOCK == 24);
+static_assert(LUO_REASON_ARRAY_CHECKSUM == 25);
+static_assert(LUO_REASON_ARRAY_TAIL == 26);
+static_assert(LUO_REASON_VALUE == 27);

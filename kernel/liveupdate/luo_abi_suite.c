@@ -6,6 +6,7 @@
 
 #include <linux/align.h>
 #include <linux/array_size.h>
+#include <linux/bits.h>
 #include <linux/crc32.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -61,7 +62,7 @@ int luo_abi_suite_write(const struct luo_abi_suite *suite,
 	int err;
 
 	memset(state, 0, sizeof(*state));
-	luo_abi_begin(&state->w, suite->format->tag, mem, size);
+	luo_abi_begin(&state->w, suite->format, mem, size);
 	err = suite->write(state);
 
 	return err ?: luo_abi_seal(&state->w);
@@ -131,22 +132,53 @@ void luo_abi_image_free(struct luo_abi_image *image)
 	image->blob = NULL;
 }
 
-/* What is at @phys, or NULL: as if the image was handed over. */
-const void *luo_abi_image_map(const struct luo_abi_image *image, u64 phys,
-			      size_t size)
+/* Is the blob no longer the one in @data, that it was loaded from? */
+bool luo_abi_image_changed(const struct luo_abi_image *image, const u8 *data)
+{
+	const struct luo_abi_header *head = (const void *)data;
+
+	return image->blob_size != head->total_size ||
+	       memcmp(image->blob, data, image->blob_size);
+}
+
+static int luo_abi_image_index(const struct luo_abi_image *image, u64 phys)
 {
 	u64 i;
 
-	if (phys == LUO_ABI_SUITE_PHYS)
-		return size <= image->blob_size ? image->blob : NULL;
-
-	if (phys < image->block_phys || size > KHO_BLOCK_SIZE ||
-	    !IS_ALIGNED(phys, KHO_BLOCK_SIZE))
-		return NULL;
-
+	if (phys < image->block_phys || !IS_ALIGNED(phys, KHO_BLOCK_SIZE))
+		return -1;
 	i = (phys - image->block_phys) / KHO_BLOCK_SIZE;
 
-	return i < image->nr_blocks ? image->blocks[i] : NULL;
+	return i < image->nr_blocks ? (int)i : -1;
+}
+
+/* What is at @phys, or NULL: as if the image was handed over. */
+const void *luo_abi_image_map(const struct luo_abi_image *image, u64 phys,
+			      unsigned int *order)
+{
+	int i = luo_abi_image_index(image, phys);
+
+	/* Larger than a page, so that nobody takes it for a block. */
+	*order = 1;
+	if (phys == LUO_ABI_SUITE_PHYS)
+		return image->blob;
+	*order = 0;
+	if (i < 0 || (image->taken & BIT(i)))
+		return NULL;
+
+	return image->blocks[i];
+}
+
+/* The block at @phys has an owner from now on. Return: true if it had none. */
+bool luo_abi_image_take(struct luo_abi_image *image, u64 phys)
+{
+	int i = luo_abi_image_index(image, phys);
+
+	if (i < 0 || (image->taken & BIT(i)))
+		return false;
+	image->taken |= BIT(i);
+
+	return true;
 }
 
 /* The record behind @record, or the first; NULL behind the last one. */
@@ -173,19 +205,13 @@ static struct luo_abi_record *luo_abi_image_next(struct luo_abi_image *image,
 	return record;
 }
 
-static struct luo_abi_array *
-luo_abi_image_array(const struct luo_abi_format *format,
-		    struct luo_abi_record *record)
+static struct luo_abi_array *luo_abi_image_array(struct luo_abi_record *record)
 {
-	for (unsigned int i = 0; i < format->nr_types; i++) {
-		if (format->types[i].array &&
-		    format->types[i].type == record->type &&
-		    record->size >= sizeof(*record) +
-				    sizeof(struct luo_abi_array))
-			return (void *)(record + 1);
-	}
+	if (!(record->type & LUO_ABI_RECORD_ARRAY) ||
+	    record->size < sizeof(*record) + sizeof(struct luo_abi_array))
+		return NULL;
 
-	return NULL;
+	return (void *)(record + 1);
 }
 
 static void luo_abi_image_seal_array(struct luo_abi_image *image,
@@ -193,11 +219,13 @@ static void luo_abi_image_seal_array(struct luo_abi_image *image,
 {
 	const struct kho_block_header_ser *block;
 	u64 phys = array->head, size;
+	unsigned int order;
 	u32 crc = ~0;
 
 	for (int i = 0; phys && i < 2 * LUO_ABI_SUITE_BLOCKS; i++) {
-		block = luo_abi_image_map(image, phys, KHO_BLOCK_SIZE);
-		if (!block || !block->count || block->count > KHO_BLOCK_SIZE)
+		block = luo_abi_image_map(image, phys, &order);
+		if (!block || order || !block->count ||
+		    block->count > KHO_BLOCK_SIZE)
 			break;
 		size = block->count * array->stride;
 		if (size > KHO_BLOCK_SIZE - sizeof(*block))
@@ -209,8 +237,7 @@ static void luo_abi_image_seal_array(struct luo_abi_image *image,
 }
 
 /* Make all checksums right, as far as what they cover can be told. */
-void luo_abi_image_seal(struct luo_abi_image *image,
-			const struct luo_abi_format *format)
+void luo_abi_image_seal(struct luo_abi_image *image)
 {
 	struct luo_abi_record *record = NULL;
 	struct luo_abi_header *head = image->blob;
@@ -220,7 +247,7 @@ void luo_abi_image_seal(struct luo_abi_image *image,
 		return;
 
 	while ((record = luo_abi_image_next(image, record))) {
-		array = luo_abi_image_array(format, record);
+		array = luo_abi_image_array(record);
 		if (array)
 			luo_abi_image_seal_array(image, array);
 	}
@@ -243,19 +270,16 @@ static struct kho_block_set *luo_abi_state_set(struct luo_abi_state *state,
 
 /**
  * luo_abi_image_save - Save a sealed blob and its blocks.
- * @state:  The blob.
- * @format: The tag's format.
- * @data:   Where the memory is put, for kfree().
- * @size:   Where its size is put.
+ * @state: The blob.
+ * @data:  Where the memory is put, for kfree().
+ * @size:  Where its size is put.
  *
  * Addresses become those of the golden blobs, so that the same state has the
  * same bytes wherever its memory was.
  *
  * Return: 0, or -ENOMEM.
  */
-int luo_abi_image_save(struct luo_abi_state *state,
-		       const struct luo_abi_format *format, u8 **data,
-		       size_t *size)
+int luo_abi_image_save(struct luo_abi_state *state, u8 **data, size_t *size)
 {
 	struct luo_abi_header *head = state->w.blob;
 	struct luo_abi_record *record = NULL;
@@ -273,7 +297,7 @@ int luo_abi_image_save(struct luo_abi_state *state,
 
 	phys = image.block_phys;
 	while ((record = luo_abi_image_next(&image, record))) {
-		array = luo_abi_image_array(format, record);
+		array = luo_abi_image_array(record);
 		bs = array ? luo_abi_state_set(state, array->head) : NULL;
 		if (!bs)
 			continue;
@@ -289,7 +313,7 @@ int luo_abi_image_save(struct luo_abi_state *state,
 				ser->next = phys;
 		}
 	}
-	luo_abi_image_seal(&image, format);
+	luo_abi_image_seal(&image);
 
 	*size = image.blob_size + image.nr_blocks * KHO_BLOCK_SIZE;
 	*data = kzalloc(*size, GFP_KERNEL);
@@ -376,15 +400,14 @@ static struct luo_abi_record *luo_abi_any_record(struct luo_abi_image *image,
 }
 
 static struct luo_abi_array *
-luo_abi_any_array(struct luo_abi_image *image,
-		  const struct luo_abi_format *format, struct luo_abi_rng *rng)
+luo_abi_any_array(struct luo_abi_image *image, struct luo_abi_rng *rng)
 {
 	struct luo_abi_array *array, *any = NULL;
 	struct luo_abi_record *record = NULL;
 	u32 nr = 0;
 
 	while ((record = luo_abi_image_next(image, record))) {
-		array = luo_abi_image_array(format, record);
+		array = luo_abi_image_array(record);
 		if (array && !luo_abi_below(rng, ++nr))
 			any = array;
 	}
@@ -558,10 +581,9 @@ static void luo_abi_mutate_longer_header(struct luo_abi_image *image,
 }
 
 static void luo_abi_mutate_array(struct luo_abi_image *image,
-				 const struct luo_abi_format *format,
 				 struct luo_abi_rng *rng)
 {
-	struct luo_abi_array *array = luo_abi_any_array(image, format, rng);
+	struct luo_abi_array *array = luo_abi_any_array(image, rng);
 	struct kho_block_header_ser *block;
 	u64 any_block = image->block_phys +
 			luo_abi_below(rng, image->nr_blocks + 1) *
@@ -571,7 +593,7 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 		return;
 	block = image->blocks[luo_abi_below(rng, image->nr_blocks)];
 
-	switch (luo_abi_below(rng, 9)) {
+	switch (luo_abi_below(rng, 11)) {
 	case 0:
 		array->head = luo_abi_odd_number(rng, array->head);
 		break;
@@ -606,20 +628,22 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 
 /**
  * luo_abi_mutate - Damage an image.
- * @image:  The image.
- * @format: The tag's format.
- * @rng:    Decides about the damage.
+ * @image: The image.
+ * @rng:   Decides about the damage.
+ * @phys:  Where to read the blob.
  *
  * Nine of ten are sealed again: a damage the checksum notices is found before
  * anything behind it is looked at.
  *
- * Return: the physical address the blob is to be read at.
+ * Return: true if it was sealed again. If not, no change to the blob may go
+ * unnoticed.
  */
-u64 luo_abi_mutate(struct luo_abi_image *image,
-		   const struct luo_abi_format *format, struct luo_abi_rng *rng)
+bool luo_abi_mutate(struct luo_abi_image *image, struct luo_abi_rng *rng,
+		    u64 *phys)
 {
 	u32 rounds = luo_abi_below(rng, 4) ? 1 : 2;
 
+	*phys = LUO_ABI_SUITE_PHYS;
 	while (rounds--) {
 		/* What is left may be too small for anything but bits. */
 		if (image->blob_size < sizeof(struct luo_abi_header))
@@ -646,17 +670,19 @@ u64 luo_abi_mutate(struct luo_abi_image *image,
 							   image->blob_size));
 			break;
 		case 13 ... 14:
-			luo_abi_mutate_array(image, format, rng);
+			luo_abi_mutate_array(image, rng);
 			break;
 		default:
-			return luo_abi_odd_number(rng, LUO_ABI_SUITE_PHYS);
+			*phys = luo_abi_odd_number(rng, LUO_ABI_SUITE_PHYS);
+			return true;
 		}
 	}
 
-	if (luo_abi_below(rng, 10))
-		luo_abi_image_seal(image, format);
+	if (!luo_abi_below(rng, 10))
+		return false;
+	luo_abi_image_seal(image);
 
-	return LUO_ABI_SUITE_PHYS;
+	return true;
 }
 
 /**
@@ -672,7 +698,7 @@ bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
 	bool array = false, least = false;
 
 	for (unsigned int i = 0; i < suite->format->nr_types; i++) {
-		array |= suite->format->types[i].array;
+		array |= suite->format->types[i].type & LUO_ABI_RECORD_ARRAY;
 		least |= suite->format->types[i].min > 0;
 	}
 
@@ -691,14 +717,22 @@ bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
  * that is not more than a test of what releasing it leads to.
  */
 enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
+				       const struct luo_abi_image *image,
 				       u64 phys, struct luo_abi_text *text,
 				       bool release)
 {
 	struct luo_abi_reader r;
+	int err;
 
 	text->len = 0;
 	text->buf[0] = '\0';
-	if (!luo_abi_open(&r, suite->format, phys))
+	/* An image's blob ends before its page does. */
+	if (phys == LUO_ABI_SUITE_PHYS)
+		err = luo_abi_check(&r, suite->format, image->blob,
+				    image->blob_size);
+	else
+		err = luo_abi_open(&r, suite->format, phys);
+	if (!err)
 		suite->read(&r, text);
 	if (release)
 		luo_abi_release(&r);
@@ -708,17 +742,23 @@ enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
 
 /* --- where luo_abi_map() finds memory */
 
-static const struct luo_abi_image *luo_abi_suite_image;
+static struct luo_abi_image *luo_abi_suite_image;
 
-void luo_abi_suite_use(const struct luo_abi_image *image)
+void luo_abi_suite_use(struct luo_abi_image *image)
 {
 	luo_abi_suite_image = image;
 }
 
-const void *luo_abi_suite_map(u64 phys, size_t size)
+const void *luo_abi_suite_map(u64 phys, unsigned int *order)
 {
 	if (!luo_abi_suite_image)
 		return NULL;
 
-	return luo_abi_image_map(luo_abi_suite_image, phys, size);
+	return luo_abi_image_map(luo_abi_suite_image, phys, order);
+}
+
+bool luo_abi_suite_take(u64 phys)
+{
+	return luo_abi_suite_image &&
+	       luo_abi_image_take(luo_abi_suite_image, phys);
 }

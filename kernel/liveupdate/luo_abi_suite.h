@@ -102,6 +102,7 @@ extern const unsigned int luo_abi_nr_suites;
  *             the blob is at %LUO_ABI_SUITE_PHYS.
  * @blocks:    The blocks.
  * @nr_blocks: Their number.
+ * @taken:     Which of them somebody has taken over.
  */
 struct luo_abi_image {
 	void *blob;
@@ -109,17 +110,17 @@ struct luo_abi_image {
 	u64 block_phys;
 	struct kho_block_header_ser *blocks[LUO_ABI_SUITE_BLOCKS];
 	unsigned int nr_blocks;
+	unsigned long taken;
 };
 
 int luo_abi_image_load(struct luo_abi_image *image, const u8 *data, size_t size);
-int luo_abi_image_save(struct luo_abi_state *state,
-		       const struct luo_abi_format *format, u8 **data,
-		       size_t *size);
+int luo_abi_image_save(struct luo_abi_state *state, u8 **data, size_t *size);
 void luo_abi_image_free(struct luo_abi_image *image);
+bool luo_abi_image_changed(const struct luo_abi_image *image, const u8 *data);
 const void *luo_abi_image_map(const struct luo_abi_image *image, u64 phys,
-			      size_t size);
-void luo_abi_image_seal(struct luo_abi_image *image,
-			const struct luo_abi_format *format);
+			      unsigned int *order);
+bool luo_abi_image_take(struct luo_abi_image *image, u64 phys);
+void luo_abi_image_seal(struct luo_abi_image *image);
 
 /**
  * struct luo_abi_rng - Random numbers that can be had again.
@@ -129,20 +130,21 @@ struct luo_abi_rng {
 	u64 state;
 };
 
-u64 luo_abi_mutate(struct luo_abi_image *image,
-		   const struct luo_abi_format *format,
-		   struct luo_abi_rng *rng);
+bool luo_abi_mutate(struct luo_abi_image *image, struct luo_abi_rng *rng,
+		    u64 *phys);
 
 int luo_abi_suite_write(const struct luo_abi_suite *suite,
 			struct luo_abi_state *state, void *mem, size_t size);
 void luo_abi_state_free(struct luo_abi_state *state);
 enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
+				       const struct luo_abi_image *image,
 				       u64 phys, struct luo_abi_text *text,
 				       bool release);
 
 /* The tests say where luo_abi_map() finds memory. */
-void luo_abi_suite_use(const struct luo_abi_image *image);
-const void *luo_abi_suite_map(u64 phys, size_t size);
+void luo_abi_suite_use(struct luo_abi_image *image);
+const void *luo_abi_suite_map(u64 phys, unsigned int *order);
+bool luo_abi_suite_take(u64 phys);
 
 /* Whether a mutant can be refused for @reason: there may be no array. */
 bool luo_abi_suite_expects(const struct luo_abi_suite *suite,

@@ -57,7 +57,7 @@ struct luo_tag {
 };
 
 static LIST_HEAD(luo_tags);
-static DEFINE_MUTEX(luo_tags_lock);	/* protects all tags but @used */
+static DEFINE_MUTEX(luo_tags_lock);	/* protects the list and all in it */
 static struct kset *luo_tags_kset;
 
 struct luo_tag_attribute {
@@ -169,7 +169,8 @@ static struct luo_tag *luo_tag_find(const char *name)
 	struct luo_tag *tag;
 
 	list_for_each_entry(tag, &luo_tags, list) {
-		if (!strncmp(tag->info.name, name, sizeof(tag->info.name)))
+		if (!strncmp((char *)tag->info.name, name,
+			     sizeof(tag->info.name)))
 			return tag;
 	}
 
@@ -187,38 +188,14 @@ static int luo_tag_publish(struct luo_tag *tag)
 			   (int)sizeof(tag->info.name), tag->info.name);
 }
 
-/**
- * luo_tag_register - A handler stands behind a tag from now on.
- * @kind: What the tag names.
- * @name: The tag.
- * @decl: Its declaration, or NULL.
- *
- * Context: May sleep.
- * Return: the tag, or an error pointer: -EINVAL if @decl is another tag's,
- * -EEXIST if the tag names something else already, -ENOMEM.
- */
-struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
-				 const struct luo_abi_tag *decl)
+static struct luo_tag *luo_tag_add(enum luo_abi_tag_kind kind, const char *name,
+				   const struct luo_abi_tag *decl)
 {
 	struct luo_tag *tag;
 	int err;
 
-	if (decl && (decl->kind != kind ||
-		     strncmp(decl->name, name, sizeof(decl->name)))) {
-		pr_err("'%s' is declared as another tag, or another kind\n",
-		       name);
+	if (kind < LUO_ABI_TAG_FILE || kind > LUO_ABI_TAG_SUBTREE)
 		return ERR_PTR(-EINVAL);
-	}
-
-	guard(mutex)(&luo_tags_lock);
-
-	tag = luo_tag_find(name);
-	if (tag) {
-		if (tag->info.kind != kind)
-			return ERR_PTR(-EEXIST);
-		tag->users++;
-		return tag;
-	}
 
 	tag = kzalloc_obj(*tag);
 	if (!tag)
@@ -228,10 +205,9 @@ struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
 		tag->info = *decl;
 	} else {
 		tag->info.kind = kind;
-		strscpy(tag->info.name, name);
+		strscpy((char *)tag->info.name, name, sizeof(tag->info.name));
 		tag->info.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES;
 	}
-	tag->users = 1;
 	INIT_LIST_HEAD(&tag->writers);
 	kobject_init(&tag->kobj, &luo_tag_ktype);
 
@@ -245,20 +221,82 @@ struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
 	return tag;
 }
 
+/* Also finds what nobody has registered, as of a module that is no handler. */
+static struct luo_tag *luo_tag_of(const struct luo_abi_tag *decl)
+{
+	struct luo_tag *tag = luo_tag_find((char *)decl->name);
+
+	lockdep_assert_held(&luo_tags_lock);
+
+	if (!tag) {
+		tag = luo_tag_add(decl->kind, (char *)decl->name, decl);
+		if (!IS_ERR(tag))
+			tag->users++;
+	}
+	if (IS_ERR(tag)) {
+		pr_err("tag '%s' cannot be listed, so the next kernel is not asked for it: %pe\n",
+		       decl->name, tag);
+		return NULL;
+	}
+
+	return tag;
+}
+
+/**
+ * luo_tag_register - A handler stands behind a tag from now on.
+ * @kind: What the tag names.
+ * @name: The tag.
+ * @decl: Its declaration, or NULL.
+ *
+ * Context: May sleep.
+ * Return: the tag, or an error pointer: -EINVAL if @decl is another tag's,
+ * -EEXIST if the tag names something of another kind already, -ENOMEM.
+ */
+struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
+				 const struct luo_abi_tag *decl)
+{
+	struct luo_tag *tag;
+
+	if (decl && (decl->kind != kind ||
+		     strncmp((char *)decl->name, name, sizeof(decl->name)))) {
+		pr_err("'%s' is declared as another tag, or another kind\n",
+		       name);
+		return ERR_PTR(-EINVAL);
+	}
+
+	guard(mutex)(&luo_tags_lock);
+
+	tag = luo_tag_find(name) ?: luo_tag_add(kind, name, decl);
+	if (IS_ERR(tag))
+		return tag;
+	if (tag->info.kind != kind) {
+		pr_err("'%s' names something of another kind already\n", name);
+		return ERR_PTR(-EEXIST);
+	}
+	tag->users++;
+
+	return tag;
+}
+
 /**
  * luo_tag_unregister - Undo luo_tag_register().
  * @tag: The tag.
+ *
+ * Context: May sleep. With luo_register_rwlock held: nobody else registers it
+ * meanwhile.
  */
 void luo_tag_unregister(struct luo_tag *tag)
 {
 	scoped_guard(mutex, &luo_tags_lock) {
-		if (--tag->users)
+		/* What is being written is still to be handed over. */
+		if (--tag->users || !list_empty(&tag->writers))
 			return;
 		list_del(&tag->list);
 	}
 
 	/* Waits for who reads from sysfs, and they may want the lock. */
-	kobject_del(&tag->kobj);
+	if (tag->kobj.state_in_sysfs)
+		kobject_del(&tag->kobj);
 	kobject_put(&tag->kobj);
 }
 
@@ -277,9 +315,12 @@ static void luo_tag_count_declared(const struct luo_abi_tag *decl, int count)
 {
 	struct luo_tag *tag;
 
+	if (!liveupdate_enabled())
+		return;
+
 	guard(mutex)(&luo_tags_lock);
 
-	tag = luo_tag_find(decl->name);
+	tag = luo_tag_of(decl);
 	if (tag)
 		WRITE_ONCE(tag->used, tag->used + count);
 }
@@ -288,7 +329,7 @@ static void luo_tag_count_declared(const struct luo_abi_tag *decl, int count)
  * liveupdate_tag_use - Something is preserved under a tag.
  * @tag: The tag, of a KHO subtree. Files and FLBs are counted by LUO.
  *
- * Context: May sleep. Not before subsys_initcall.
+ * Context: May sleep.
  */
 void liveupdate_tag_use(const struct luo_abi_tag *tag)
 {
@@ -308,14 +349,14 @@ void liveupdate_tag_unuse(const struct luo_abi_tag *tag)
 }
 EXPORT_SYMBOL_GPL(liveupdate_tag_unuse);
 
-/* What @w requires is needed from now on. */
+/* The features that @w uses are needed from now on. */
 void luo_tag_add_writer(struct luo_abi_writer *w)
 {
 	struct luo_tag *tag;
 
 	guard(mutex)(&luo_tags_lock);
 
-	tag = luo_tag_find(w->tag->name);
+	tag = luo_tag_of(w->format->tag);
 	if (tag)
 		list_add_tail(&w->list, &tag->writers);
 }
@@ -336,7 +377,7 @@ static int __init luo_tags_init(void)
 		return 0;
 
 	for (decl = __start_luo_tags; decl < __stop_luo_tags; decl++) {
-		tag = luo_tag_register(decl->kind, decl->name, decl);
+		tag = luo_tag_register(decl->kind, (char *)decl->name, decl);
 		if (IS_ERR(tag))
 			pr_err("tag '%s' cannot be listed: %pe\n", decl->name,
 			       tag);
@@ -345,13 +386,14 @@ static int __init luo_tags_init(void)
 	parent = kobject_create_and_add("liveupdate", kernel_kobj);
 	if (!parent)
 		return -ENOMEM;
+
+	guard(mutex)(&luo_tags_lock);
 	luo_tags_kset = kset_create_and_add("tags", NULL, parent);
 	if (!luo_tags_kset) {
 		kobject_put(parent);
 		return -ENOMEM;
 	}
 
-	guard(mutex)(&luo_tags_lock);
 	list_for_each_entry(tag, &luo_tags, list) {
 		int err = luo_tag_publish(tag);
 

@@ -116,15 +116,14 @@ static __printf(1, 2) void lut_say(const char *fmt, ...)
 
 static const struct liveupdate_flb_ops lut_flb_ops;
 
-#define LUT_FLB_TAG(i)							\
-	static LUO_TAG(lut_flb_tag##i,					\
-		       .name = LUT_FLB_COMPATIBLE(i),			\
-		       .kind = LUO_ABI_TAG_FLB,				\
-		       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES)
+#define LUT_FLAGS	(LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES)
 
-LUT_FLB_TAG(0);
-LUT_FLB_TAG(1);
-LUT_FLB_TAG(2);
+static LUO_TAG(lut_flb_tag0, .name = LUT_FLB_COMPATIBLE(0),
+	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS);
+static LUO_TAG(lut_flb_tag1, .name = LUT_FLB_COMPATIBLE(1),
+	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS);
+static LUO_TAG(lut_flb_tag2, .name = LUT_FLB_COMPATIBLE(2),
+	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS);
 
 #define LUT_FLB(i) {							\
 	.ops = &lut_flb_ops,						\
@@ -539,10 +538,8 @@ static const struct liveupdate_file_ops lut_file_ops = {
 	.owner		= THIS_MODULE,
 };
 
-static LUO_TAG(lut_tag,
-	       .name = LUT_COMPATIBLE,
-	       .kind = LUO_ABI_TAG_FILE,
-	       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
+static LUO_TAG(lut_tag, .name = LUT_COMPATIBLE,
+	       .kind = LUO_ABI_TAG_FILE, .flags = LUT_FLAGS);
 
 static struct liveupdate_file_handler lut_handler = {
 	.ops = &lut_file_ops,

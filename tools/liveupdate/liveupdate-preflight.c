@@ -26,12 +26,15 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <sys/utsname.h>
+#include <linux/compiler.h>
+#include <linux/kernel.h>
 #include <linux/luo/abi.h>
 
 #define TAGS_DIR	"/sys/kernel/liveupdate/tags"
 
 /* Of the first version of struct luo_abi_tag */
-#define TAG_MIN		80
+#define TAG_MIN		88
 
 enum { READY = 0, MISSING = 1, TROUBLE = 2 };
 
@@ -46,9 +49,9 @@ struct need {
 static struct need *needs;
 static size_t nr_needs;
 static bool listed;		/* Some file lists tags at all. */
+static bool foreign;		/* Some file is for another kind of machine. */
 
-static void __attribute__((noreturn, format(printf, 1, 2)))
-die(const char *fmt, ...)
+static void __noreturn __printf(1, 2) die(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -99,7 +102,8 @@ static void add_need(const char *dir, const char *tag)
 	    !read_value(dir, tag, "used", used, sizeof(used)) ||
 	    !read_value(dir, tag, "needs", features, sizeof(features)))
 		die("%s/%s cannot be read: %s", dir, tag, strerror(errno));
-	if (!strcmp(used, "0"))
+	/* What is written but not counted is taken for preserved. */
+	if (!strcmp(used, "0") && !strtoull(features, NULL, 0))
 		return;
 
 	needs = grow(needs, (nr_needs + 1) * sizeof(*needs));
@@ -141,19 +145,51 @@ static bool is_kind(const struct luo_abi_tag *tag, const char *kind)
 	return false;
 }
 
+/* Blobs mean nothing on another architecture, or with another page size. */
+static bool is_for_this_machine(const struct luo_abi_tag *tag)
+{
+	static const struct {
+		const char *machine;
+		int arch;
+	} machines[] = {
+		{ "x86_64", LUO_ABI_ARCH_X86_64 },
+		{ "aarch64", LUO_ABI_ARCH_AARCH64 },
+	};
+	struct utsname name;
+
+	if (uname(&name))
+		die("uname: %s", strerror(errno));
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+		if (!strcmp(machines[i].machine, name.machine))
+			return tag->arch == machines[i].arch &&
+			       1L << tag->page_shift == sysconf(_SC_PAGESIZE);
+	}
+	die("this machine, %s, is not known here", name.machine);
+}
+
+/*
+ * A tag can be declared more than once, in the kernel and in a module. One of
+ * them must know everything by itself: only one will read it.
+ */
 static void meet(const struct luo_abi_tag *tag)
 {
+	if (!is_for_this_machine(tag)) {
+		foreign = true;
+		return;
+	}
 	for (size_t i = 0; i < nr_needs; i++) {
 		struct need *need = &needs[i];
 
-		if (strncmp(need->name, tag->name, LUO_ABI_TAG_LENGTH) ||
+		if (strncmp(need->name, (const char *)tag->name,
+			    LUO_ABI_TAG_LENGTH) ||
 		    !is_kind(tag, need->kind))
 			continue;
 		need->known = true;
 		if (!(tag->flags & LUO_ABI_TAG_READS))
 			continue;
+		if (!need->reads || !(need->features & ~tag->incompat))
+			need->unknown = need->features & ~tag->incompat;
 		need->reads = true;
-		need->unknown &= ~tag->incompat;
 	}
 }
 
@@ -234,7 +270,7 @@ static const struct {
 } packers[] = {
 	{ "\x1f\x8b", 2, { "gzip", "-dc" } },
 	{ "BZh", 3, { "bzip2", "-dc" } },
-	{ "\xfd" "7zXZ", 5, { "xz", "-dc" } },
+	{ "\3757zXZ", 5, { "xz", "-dc" } },
 	{ "\x5d\0\0", 3, { "xz", "-dcFlzma" } },
 	{ "\x89LZO", 4, { "lzop", "-dc" } },
 	{ "\x02\x21\x4c\x18", 4, { "lz4", "-dc" } },
@@ -319,7 +355,7 @@ static char *unpack_bzimage(const char *path, const unsigned char *file,
 	if (in < 0 || write(in, packed, len) != (ssize_t)len ||
 	    lseek(in, 0, SEEK_SET))
 		die("memfd: %s", strerror(errno));
-	for (size_t i = 0; i < sizeof(packers) / sizeof(packers[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(packers); i++) {
 		if (memcmp(packed, packers[i].magic, packers[i].len))
 			continue;
 		unpacked = unpack(path, packers[i].command, in, size);
@@ -383,20 +419,22 @@ static void print_string(const char *s)
 
 static int answer_json(const char *image)
 {
-	int status = READY;
+	int status = foreign ? MISSING : READY;
 
 	printf("{\"image\": ");
 	print_string(image);
-	printf(", \"lists_tags\": %s, \"tags\": [", listed ? "true" : "false");
+	printf(", \"lists_tags\": %s, \"this_machine\": %s, \"tags\": [",
+	       listed ? "true" : "false", foreign ? "false" : "true");
 	for (size_t i = 0; i < nr_needs; i++) {
 		printf("%s\n  {\"tag\": ", i ? "," : "");
 		print_string(needs[i].name);
 		printf(", \"kind\": ");
 		print_string(needs[i].kind);
-		printf(", \"known\": %s, \"reads\": %s, \"needs\": \"%#llx\", \"missing_features\": \"%#llx\"}",
+		printf(", \"known\": %s, \"reads\": %s, ",
 		       needs[i].known ? "true" : "false",
-		       needs[i].reads ? "true" : "false", needs[i].features,
-		       needs[i].unknown);
+		       needs[i].reads ? "true" : "false");
+		printf("\"needs\": \"%#llx\", \"missing_features\": \"%#llx\"}",
+		       needs[i].features, needs[i].unknown);
 		if (is_missing(&needs[i]))
 			status = MISSING;
 	}
@@ -406,9 +444,12 @@ static int answer_json(const char *image)
 
 static int answer(const char *image)
 {
-	int status = READY;
+	int status = foreign ? MISSING : READY;
 
-	if (!listed && nr_needs)
+	if (foreign)
+		printf("%s is for another architecture, or another page size\n",
+		       image);
+	else if (!listed && nr_needs)
 		printf("%s lists no tags: it is too old, or built without CONFIG_LIVEUPDATE\n",
 		       image);
 	for (size_t i = 0; i < nr_needs; i++) {
@@ -432,7 +473,7 @@ static int answer(const char *image)
 	return status;
 }
 
-static void __attribute__((noreturn)) usage(int status)
+static void __noreturn explain(int status)
 {
 	fprintf(status ? stderr : stdout,
 		"usage: liveupdate-preflight [--json] [--tags DIR] IMAGE [MODULE.ko]...\n"
@@ -460,10 +501,10 @@ int main(int argc, char **argv)
 		else if (c == 't')
 			dir = optarg;
 		else
-			usage(c == 'h' ? READY : TROUBLE);
+			explain(c == 'h' ? READY : TROUBLE);
 	}
 	if (optind == argc)
-		usage(TROUBLE);
+		explain(TROUBLE);
 
 	read_needs(dir);
 	for (int i = optind; i < argc; i++)

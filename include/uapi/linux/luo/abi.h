@@ -58,11 +58,15 @@ enum luo_abi_arch {
  *              reader could not tell where the records end. It is refused if it
  *              is not what the records add up to, or larger than the memory
  *              that was handed over.
- * @incompat: Features in use which a reader must know; the bits are the tag's.
- *            A bit is set when what it stands for is in use, not when the
- *            writer's kernel knows it: so going back to an older kernel works
- *            until something new is really used. The reader refuses a bit it
- *            does not know.
+ * @incompat: Features in use which a reader must know; the bits are the tag's,
+ *            numbered from 0. Whatever a reader of the first version would
+ *            refuse has a bit here: a record that came later and is mandatory,
+ *            a bit of a record's incompat, an appended field that is not 0, a
+ *            limit that was raised. For this word is all that can be asked of
+ *            the next kernel before the kexec. A bit is set when what it stands
+ *            for is in use, not when the writer's kernel knows it: so going
+ *            back to an older kernel works until something new is really used.
+ *            The reader refuses a bit it does not know.
  * @compat: Features in use which a reader may ignore; the bits are the tag's.
  *          Without it the reader could not tell "0" from "not recorded".
  * @arch: enum luo_abi_arch. Records hold registers and structures of one
@@ -92,10 +96,14 @@ struct luo_abi_header {
 /**
  * enum luo_abi_record_bits - bits of a record's type
  *
+ * @LUO_ABI_RECORD_ARRAY: The record leads to an array and has a &struct
+ *                        luo_abi_array. A reader that does not know the type
+ *                        must still check the array's blocks, and free them.
  * @LUO_ABI_RECORD_MANDATORY: A reader that does not know the type must refuse
  *                            the blob. Without the bit it skips the record.
  */
 enum luo_abi_record_bits {
+	LUO_ABI_RECORD_ARRAY		= 0x4000,
 	LUO_ABI_RECORD_MANDATORY	= 0x8000,
 };
 
@@ -105,16 +113,18 @@ enum luo_abi_record_bits {
  * Records follow each other without a gap, each starting at a multiple of 8
  * bytes from the start of the blob.
  *
- * @type: What follows; the numbers are the tag's, %LUO_ABI_RECORD_MANDATORY is
- *        part of them. The reader refuses a type it does not know if that bit
- *        is set, and skips the record otherwise.
- * @reserved: 0. The reader refuses anything else, so that it can be used.
+ * @type: What follows; the numbers are the tag's, enum luo_abi_record_bits is
+ *        part of them. The reader refuses a type it does not know if
+ *        %LUO_ABI_RECORD_MANDATORY is set, and skips the record otherwise.
+ * @reserved: 0. The reader refuses anything else, also of a record it skips, so
+ *            that it can be used.
  * @size: Size of the record with this struct in bytes, a multiple of 8. Without
  *        it a reader could skip nothing, and no record could grow. What the
  *        reader lacks is 0; it refuses more than it knows unless all of that is
  *        0, or less than the record had in its first version.
  * @incompat: As in &struct luo_abi_header, for this record: a bit the reader
- *            does not know makes it refuse the blob.
+ *            does not know makes it refuse the blob, unless it skips the
+ *            record. In the header there is a bit that covers it.
  * @compat: As in &struct luo_abi_header, for this record.
  */
 struct luo_abi_record {
@@ -126,11 +136,27 @@ struct luo_abi_record {
 } __attribute__((packed));
 
 /**
+ * struct luo_abi_block - what every block of an array begins with
+ *
+ * A block is one page of preserved memory by itself. It is what KHO calls
+ * &struct kho_block_header_ser.
+ *
+ * @next: Physical address of the next block, 0 if it is the last. The reader
+ *        refuses an address that is not that of a single page which was handed
+ *        over.
+ * @count: Number of entries behind this struct. The reader refuses 0, and more
+ *         than fit.
+ */
+struct luo_abi_block {
+	__u64	next;
+	__u64	count;
+} __attribute__((packed));
+
+/**
  * struct luo_abi_array - a record about things too many for the blob
  *
- * The entries are in blocks of one page each, which are linked by their
- * physical addresses (&struct kho_block_header_ser). A record of such a type
- * has this behind its &struct luo_abi_record, and nothing else.
+ * The entries are in blocks of one page each. A record whose type has the bit
+ * %LUO_ABI_RECORD_ARRAY has this behind its &struct luo_abi_record.
  *
  * @head: Physical address of the first block, 0 if there are no entries. The
  *        reader refuses an address that is not that of a page which was handed
@@ -190,8 +216,8 @@ enum luo_abi_tag_flags {
  * @size: Size of this entry in bytes, which is where the next one begins. All
  *        entries of a section have the same. Without it a tool could not read
  *        kernels that are newer or older than itself.
- * @kind: enum luo_abi_tag_kind. One name can stand for a file and for shared
- *        state; without it the two could be mixed up.
+ * @kind: enum luo_abi_tag_kind. No name is used for two kinds; without it that
+ *        could not be noticed.
  * @name: The tag, as it is written, filled up with 0.
  * @magic: enum luo_abi_magic, or 0 if the tag's state does not begin with a
  *         &struct luo_abi_header. For tools that decode a blob.
@@ -201,15 +227,22 @@ enum luo_abi_tag_flags {
  *            must know those that are in use.
  * @compat: The bits of &luo_abi_header.compat it knows. To say what will be
  *          ignored.
+ * @arch: &luo_abi_header.arch as this kernel writes it. With another one it
+ *        would refuse every blob.
+ * @page_shift: &luo_abi_header.page_shift as this kernel writes it. See @arch.
+ * @reserved: 0.
  */
 struct luo_abi_tag {
 	__u32	size;
 	__u32	kind;
-	char	name[LUO_ABI_TAG_LENGTH];
+	__u8	name[LUO_ABI_TAG_LENGTH];
 	__u32	magic;
 	__u32	flags;
 	__u64	incompat;
 	__u64	compat;
+	__u16	arch;
+	__u8	page_shift;
+	__u8	reserved[5];
 } __attribute__((packed));
 
 /**
@@ -240,12 +273,13 @@ struct luo_abi_tag {
  * @LUO_REASON_RECORD_SHORT: A record is shorter than it ever was.
  * @LUO_REASON_RECORD_TAIL: A record is longer than this kernel knows, and what
  *                          is there is not 0.
- * @LUO_REASON_RECORD_REPEATED: There are more records of a type than there may
- *                              be.
+ * @LUO_REASON_RECORD_LIMIT: There are more records of a type than this kernel
+ *                           knows what to do with.
  * @LUO_REASON_RECORD_MISSING: A record that must be there is not.
  * @LUO_REASON_ARRAY_STRIDE: The size of an array's entries is not possible.
- * @LUO_REASON_ARRAY_COUNT: An array has more entries than it may have, or not
- *                          as many as it says.
+ * @LUO_REASON_ARRAY_LIMIT: An array has more entries than this kernel knows
+ *                          what to do with.
+ * @LUO_REASON_ARRAY_COUNT: An array has not as many entries as it says.
  * @LUO_REASON_ARRAY_ADDRESS: A block of an array is not in memory which the
  *                            previous kernel handed over.
  * @LUO_REASON_ARRAY_BLOCK: A block of an array has no entries, or more than
@@ -274,15 +308,16 @@ enum luo_abi_reason {
 	LUO_REASON_RECORD_RESERVED	= 15,
 	LUO_REASON_RECORD_SHORT		= 16,
 	LUO_REASON_RECORD_TAIL		= 17,
-	LUO_REASON_RECORD_REPEATED	= 18,
+	LUO_REASON_RECORD_LIMIT		= 18,
 	LUO_REASON_RECORD_MISSING	= 19,
 	LUO_REASON_ARRAY_STRIDE		= 20,
-	LUO_REASON_ARRAY_COUNT		= 21,
-	LUO_REASON_ARRAY_ADDRESS	= 22,
-	LUO_REASON_ARRAY_BLOCK		= 23,
-	LUO_REASON_ARRAY_CHECKSUM	= 24,
-	LUO_REASON_ARRAY_TAIL		= 25,
-	LUO_REASON_VALUE		= 26,
+	LUO_REASON_ARRAY_LIMIT		= 21,
+	LUO_REASON_ARRAY_COUNT		= 22,
+	LUO_REASON_ARRAY_ADDRESS	= 23,
+	LUO_REASON_ARRAY_BLOCK		= 24,
+	LUO_REASON_ARRAY_CHECKSUM	= 25,
+	LUO_REASON_ARRAY_TAIL		= 26,
+	LUO_REASON_VALUE		= 27,
 };
 
 #endif /* _UAPI_LINUX_LUO_ABI_H */

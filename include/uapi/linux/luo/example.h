@@ -18,9 +18,15 @@
  *
  * @LUO_EXAMPLE_INCOMPAT_SIGNED: Values are signed. A reader that takes -1 for
  *                               18446744073709551615 would go on from there.
+ * @LUO_EXAMPLE_INCOMPAT_DOWN: Some counter has %LUO_EXAMPLE_COUNTER_DOWN.
+ * @LUO_EXAMPLE_INCOMPAT_LIMIT: Some &luo_example_counter.limit is not 0.
+ * @LUO_EXAMPLE_INCOMPAT_ERROR: Some &luo_example_sample.error is not 0.
  */
 enum luo_example_incompat {
 	LUO_EXAMPLE_INCOMPAT_SIGNED	= 1 << 0,
+	LUO_EXAMPLE_INCOMPAT_DOWN	= 1 << 1,
+	LUO_EXAMPLE_INCOMPAT_LIMIT	= 1 << 2,
+	LUO_EXAMPLE_INCOMPAT_ERROR	= 1 << 3,
 };
 
 /**
@@ -37,14 +43,16 @@ enum luo_example_compat {
  * enum luo_example_record - types of records
  *
  * @LUO_EXAMPLE_COUNTER: &struct luo_example_counter, one for each counter.
- * @LUO_EXAMPLE_SAMPLES: &struct luo_abi_array of &struct luo_example_sample: all
- *                       samples, in the order of their time. There is one.
+ * @LUO_EXAMPLE_SAMPLES: &struct luo_abi_array of &struct luo_example_sample:
+ *                       samples, in the order of their time. There is one, and
+ *                       may be another.
  * @LUO_EXAMPLE_NOTE: &struct luo_example_note. Added later and not mandatory: a
  *                    reader that does not know it loses notes, but no count.
  */
 enum luo_example_record {
 	LUO_EXAMPLE_COUNTER		= LUO_ABI_RECORD_MANDATORY | 1,
-	LUO_EXAMPLE_SAMPLES		= LUO_ABI_RECORD_MANDATORY | 2,
+	LUO_EXAMPLE_SAMPLES		= LUO_ABI_RECORD_MANDATORY |
+					  LUO_ABI_RECORD_ARRAY | 2,
 	LUO_EXAMPLE_NOTE		= 3,
 };
 
@@ -109,7 +117,7 @@ struct luo_example_sample {
 struct luo_example_note {
 	__u32	id;
 	__u32	reserved;
-	char	text[LUO_EXAMPLE_NOTE_LENGTH];
+	__u8	text[LUO_EXAMPLE_NOTE_LENGTH];
 } __attribute__((packed));
 
 #endif /* _UAPI_LINUX_LUO_EXAMPLE_H */

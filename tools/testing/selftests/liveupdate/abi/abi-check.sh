@@ -6,6 +6,7 @@
 #
 #	abi-check.sh check KBUILD_OUTPUT	fails on any difference
 #	abi-check.sh update KBUILD_OUTPUT	takes over what was appended, no more
+#	abi-check.sh create KBUILD_OUTPUT	describes what has no description yet
 #	abi-check.sh selftest KBUILD_OUTPUT	is each kind of change caught?
 #
 # LUO_ABI_DIR is where the descriptions are, if not here.
@@ -20,7 +21,8 @@ trap 'rm -rf "$WORK"' EXIT
 
 # One line for each header: its layout file, and the headers it nails down.
 LAYOUTS='
-kernel/liveupdate/luo_abi_layout	abi example
+kernel/liveupdate/luo_abi_layout	abi
+kernel/liveupdate/luo_example_layout	example
 '
 
 die() { echo "abi-check: error: $*" >&2; exit 2; }
@@ -66,7 +68,9 @@ only_appended()
 	awk '
 	/^$/ || /changes summary:/ || /^[0-9]+ (Changed|Added) variables?:/ { next }
 	/^  \[[CA]\] / || /(type of variable|size of symbol) changed/ { next }
-	/type size hasn.t changed/ || /[0-9]+ (data member|enumerator) insertions?:/ { next }
+	/[0-9]+ (data member|enumerator) insertions?:/ { next }
+	# A field that does not make its struct larger is in a hole.
+	/type size hasn.t changed/ { old = 2 ^ 53; next }
 	/type size changed from [0-9]+ to [0-9]+/ { old = $5; next }
 	/, at offset [0-9]+ \(in bits\)/ { if ($(NF - 2) >= old) next }
 	/^ *.luo_[a-z0-9_]+::LUO_[A-Z0-9_]+. value / { next }
@@ -77,20 +81,47 @@ only_appended()
 # compare LAYOUT NEW: 0 the same, 1 appended, 2 anything else.
 compare()
 {
-	local old=$DIR/${1##*/}.abi
+	local old=$DIR/${1##*/}.abi status=0
 
-	[ -e "$old" ] || { echo "$old is missing"; return 1; }
-	abidiff --harmless "$old" "$2" >"$WORK/report" && ! grep -q '^ *\[' "$WORK/report" &&
-		return 0
+	[ -e "$old" ] || { echo "$old is missing: see abi-check.sh create"; return 2; }
+	abidiff --harmless "$old" "$2" >"$WORK/report" || status=$?
+	[ $((status & 3)) = 0 ] || die "abidiff cannot compare $old with what is built."
+	[ $status != 0 ] || grep -q '^ *\[' "$WORK/report" || return 0
 	cat "$WORK/report"
 	only_appended "$WORK/report" && return 1
 	return 2
 }
 
+# A header that is in no layout, or a type that is written in another way than
+# describe() looks for, would not be described.
+everything_is_described()
+{
+	local any='\b(struct|enum|union)\b' header name bad=0
+	local any_type="^[^*]*$any.*\{|^(struct|enum|union)\b[^;]*\$"
+
+	for header in "$SOURCE"/include/uapi/linux/luo/*.h; do
+		name=$(basename "$header" .h)
+		each_layout | cut -f2- | tr '\t ' '\n\n' | grep -qx "$name" ||
+			{ echo "# $name.h is in no line of LAYOUTS"; bad=1; }
+		[ "$(grep -cE "$any_type" "$header")" = \
+		  "$(grep -cE '^(struct|enum) luo_[a-z0-9_]+ \{$' "$header")" ] || {
+			echo "# $name.h: a type is not written 'struct luo_NAME {'"
+			bad=1
+		}
+	done
+	return $bad
+}
+
 check()
 {
-	local layout headers status bad=0 n=0
+	local layout headers status bad=0 n=1
 
+	if everything_is_described; then
+		echo "ok 1 - every type is described"
+	else
+		echo "not ok 1 - every type is described"
+		bad=1
+	fi
 	while read -r layout headers; do
 		n=$((n + 1)) status=0
 		describe "$layout" "$headers" "$WORK/new.abi"
@@ -98,8 +129,8 @@ check()
 		sed 's/^/# /' "$WORK/said"
 		case $status in
 		0) echo "ok $n - ${layout##*/}: as described" ;;
-		1) echo "not ok $n - ${layout##*/}: something was appended: run abi-update and have it in the same change" ;;
-		*) echo "not ok $n - ${layout##*/}: changed, which older kernels cannot know: put it back" ;;
+		1) echo "not ok $n - ${layout##*/}: appended to, but abi-update is missing" ;;
+		*) echo "not ok $n - ${layout##*/}: changed, which no older kernel knows" ;;
 		esac
 		[ $status = 0 ] || bad=1
 	done < <(each_layout)
@@ -114,13 +145,21 @@ update()
 	while read -r layout headers; do
 		status=0
 		describe "$layout" "$headers" "$WORK/new.abi"
-		if [ -e "$DIR/${layout##*/}.abi" ]; then
-			compare "$layout" "$WORK/new.abi" || status=$?
-			[ $status != 2 ] ||
-				die "${layout##*/}: this is not an append, and will not be described."
-		fi
-		[ $status = 0 ] && [ -e "$DIR/${layout##*/}.abi" ] ||
-			cp "$WORK/new.abi" "$DIR/${layout##*/}.abi"
+		compare "$layout" "$WORK/new.abi" || status=$?
+		[ $status != 2 ] ||
+			die "${layout##*/}: this is not an append, and will not be described."
+		[ $status = 0 ] || cp "$WORK/new.abi" "$DIR/${layout##*/}.abi"
+	done < <(each_layout)
+}
+
+create()
+{
+	local layout headers
+
+	while read -r layout headers; do
+		[ ! -e "$DIR/${layout##*/}.abi" ] || continue
+		describe "$layout" "$headers" "$WORK/new.abi"
+		cp "$WORK/new.abi" "$DIR/${layout##*/}.abi"
 	done < <(each_layout)
 }
 
@@ -128,19 +167,20 @@ update()
 change()
 {
 	local n=$1 want=$2 what=$3 script=$4 status=0 dir=$WORK/overlay
+	local header=abi layout=kernel/liveupdate/luo_abi_layout
 
 	rm -rf "$dir"
 	mkdir -p "$dir/linux/luo"
 	cp "$SOURCE"/include/uapi/linux/luo/*.h "$dir/linux/luo/"
 	sed -i -E "$script" "$dir"/linux/luo/{abi,example}.h
+	cmp -s "$dir/linux/luo/example.h" "$SOURCE/include/uapi/linux/luo/example.h" ||
+		header=example layout=kernel/liveupdate/luo_example_layout
 	if diff -rq "$SOURCE/include/uapi/linux/luo" "$dir/linux/luo" >/dev/null; then
 		echo "not ok $n - $what: the change changes nothing"
 		return
 	fi
-	describe kernel/liveupdate/luo_abi_layout "abi example" \
-		"$WORK/changed.abi" "$dir"
-	compare kernel/liveupdate/luo_abi_layout "$WORK/changed.abi" \
-		>"$WORK/said" || status=$?
+	describe "$layout" "$header" "$WORK/changed.abi" "$dir"
+	compare "$layout" "$WORK/changed.abi" >"$WORK/said" || status=$?
 	if [ $status = "$want" ]; then
 		echo "ok $n - $what: $(case $want in
 			0) echo accepted ;; 1) echo an append ;; 2) echo caught ;; esac)"
@@ -152,9 +192,10 @@ change()
 
 selftest()
 {
-	echo "1..13"
+	echo "1..14"
 	change 1 0 "a comment" '1s|$| /* */|'
-	change 2 2 "a field moved" '/^\t__u64\tincompat;/d; s/^\t__u64\tcompat;/&\n\t__u64\tincompat;/'
+	change 2 2 "a field moved" \
+		'/^\t__u64\tincompat;/d; s/^\t__u64\tcompat;/&\n\t__u64\tincompat;/'
 	change 3 2 "a field widened" 's/^\t__u16\tarch;/\t__u32\tarch;/'
 	change 4 2 "a field narrowed" 's/^\t__u32\tstride;/\t__u16\tstride;/'
 	change 5 2 "a field removed" '/^\t__u32\tcompat;/d'
@@ -165,14 +206,17 @@ selftest()
 	change 10 2 "a field inserted" 's/^\t__u64\ttime;/\t__u64\tmore;\n&/'
 	change 11 1 "a field appended" 's/^\t__u64\terror;/&\n\t__u64\tmore;/'
 	change 12 1 "a constant appended" 's/^\tLUO_EXAMPLE_NOTE\t.*/&\n\tLUO_EXAMPLE_MORE = 4,/'
-	change 13 1 "a record added" 's/^#define LUO_EXAMPLE_NOTE_LENGTH.*/&\nstruct luo_example_more {\n\t__u64\ta;\n};/'
+	change 13 1 "a record added" \
+		's/^#define LUO_EXAMPLE_NOTE_L.*/&\nstruct luo_example_more {\n\t__u64\ta;\n};/'
+	change 14 2 "a constant given another's number" 's/(LUO_EXAMPLE_NOTE\t*= )3/\14/'
 }
 
-[ $# = 2 ] || die "usage: abi-check.sh check|update|selftest KBUILD_OUTPUT"
+[ $# = 2 ] || die "usage: abi-check.sh check|update|create|selftest KBUILD_OUTPUT"
 OUTPUT=$(cd "$2" && pwd -P)
 case $1 in
 check) check ;;
 update) update ;;
+create) create ;;
 selftest) selftest | tee "$WORK/tap"; ! grep -q '^not ok' "$WORK/tap" ;;
-*) die "usage: abi-check.sh check|update|selftest KBUILD_OUTPUT" ;;
+*) die "usage: abi-check.sh check|update|create|selftest KBUILD_OUTPUT" ;;
 esac

@@ -53,14 +53,18 @@ u32 crc32c(u32 crc, const void *p, size_t size)
 }
 #endif
 
-bool kho_range_is_incoming(u64 phys, size_t size)
-{
-	return luo_abi_suite_map(phys, size);
-}
-
 void *phys_to_virt(u64 phys)
 {
-	return (void *)luo_abi_suite_map(phys, 0);
+	unsigned int order;
+
+	return (void *)luo_abi_suite_map(phys, &order);
+}
+
+int kho_incoming_order(phys_addr_t phys)
+{
+	unsigned int order;
+
+	return luo_abi_suite_map(phys, &order) ? (int)order : -ENOENT;
 }
 
 void *kho_alloc_preserve(size_t size)
@@ -78,9 +82,15 @@ void kho_restore_free(void *p)
 {
 }
 
+/* Nothing may be restored twice, or that nobody has handed over. */
 struct folio *kho_restore_folio(u64 phys)
 {
-	return phys_to_virt(phys);
+	struct folio *folio = phys_to_virt(phys);
+
+	if (!luo_abi_suite_take(phys))
+		abort();
+
+	return folio;
 }
 
 struct folio *virt_to_folio(const void *p)
@@ -95,12 +105,6 @@ void folio_put(struct folio *folio)
 int get_order(size_t size)
 {
 	return 0;
-}
-
-/* Of a block that nobody has taken over yet: all of them. */
-int kho_incoming_order(phys_addr_t phys)
-{
-	return luo_abi_suite_map(phys, PAGE_SIZE) ? 0 : -ENOENT;
 }
 
 void luo_tag_add_writer(struct luo_abi_writer *w)

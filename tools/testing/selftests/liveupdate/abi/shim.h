@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <asm/types.h>
+#include <linux/compiler.h>
 
 #define CONFIG_X86_64		1
 #define CONFIG_LIVEUPDATE	1
@@ -24,17 +25,10 @@
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		4096UL
 #define GFP_KERNEL		0
-#define __packed		__attribute__((packed))
-#define __used			__attribute__((used))
-#define __printf(a, b)		__attribute__((format(printf, a, b)))
-#define __section(s)		__attribute__((section(s)))
-#define __aligned(n)		__attribute__((aligned(n)))
 #define __private
-#define __maybe_unused		__attribute__((unused))
 #define static_assert		_Static_assert
-#define sizeof_field(t, f)	sizeof(((t *)0)->f)
-#define offsetofend(t, f)	(offsetof(t, f) + sizeof_field(t, f))
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define BIT(n)			(1UL << (n))
 #define ALIGN(x, a)		(((x) + (a) - 1) & ~((typeof(x))(a) - 1))
 #define IS_ALIGNED(x, a)	(((x) & ((typeof(x))(a) - 1)) == 0)
 #define IS_ENABLED(x)		1
@@ -44,8 +38,6 @@
 #define max_t(t, a, b)		max((t)(a), (t)(b))
 #define swab32(x)		__builtin_bswap32(x)
 #define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
-#define WRITE_ONCE(x, v)	((x) = (v))
-#define READ_ONCE(x)		(x)
 static inline bool WARN_ON_ONCE(bool bad) { return bad; }
 #define EXPORT_SYMBOL_GPL(x)	extern int shim_no_exports
 #define EXPORT_SYMBOL_IF_KUNIT(x) extern int shim_no_exports
@@ -88,12 +80,10 @@ static inline bool IS_ERR_OR_NULL(const void *p) { return !p || IS_ERR(p); }
 #define kfree(p)		free(p)
 
 int vscnprintf(char *buf, size_t size, const char *fmt, va_list args);
-#define strscpy_pad(to, from)	strncpy(to, from, sizeof(to) - 1)
 void *memchr_inv(const void *p, int c, size_t size);
 u32 crc32c(u32 crc, const void *p, size_t size);
 
 /* Memory that was handed over is what luo_abi_suite_use() says. */
-bool kho_range_is_incoming(u64 phys, size_t size);
 void *phys_to_virt(u64 phys);
 static inline u64 virt_to_phys(const void *p) { return (uintptr_t)p; }
 
