@@ -552,7 +552,7 @@ static int luo_abi_check_header(struct luo_abi_reader *r)
 					    0, *(const u8 *)tail);
 	}
 
-	memcpy(&r->header, head, min(head->size, sizeof(*head)));
+	memcpy(&r->header, head, min_t(size_t, head->size, sizeof(*head)));
 
 	return 0;
 }

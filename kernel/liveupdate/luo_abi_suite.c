@@ -510,7 +510,7 @@ static void luo_abi_mutate_extent(struct luo_abi_image *image,
 	struct luo_abi_record *record = luo_abi_any_record(image, rng);
 	u32 op = luo_abi_below(rng, 5), more = 8 + 8 * luo_abi_below(rng, 4);
 	struct luo_abi_header *head;
-	size_t offset, size, old = image->blob_size;
+	size_t offset, size, room, old = image->blob_size;
 	bool noise = op == 4;
 	void *pos;
 
@@ -537,7 +537,8 @@ static void luo_abi_mutate_extent(struct luo_abi_image *image,
 			memcpy(pos + i * size, pos, size);
 		break;
 	case 2:
-		more = min_t(u32, more, size - sizeof(*record));
+		room = size - sizeof(*record);
+		more = min_t(u32, more, room);
 		pos = (void *)record + size;
 		record->size -= more;
 		memmove(pos - more, pos, old - offset - size);

@@ -113,13 +113,79 @@ static long test_mutants(const struct luo_abi_suite *suite,
 	return unnoticed;
 }
 
-static void test_suite(const struct luo_abi_suite *suite, long count, u64 seed)
+/*
+ * The number of the suite, whether to seal, the image. The blob's size is what
+ * it says itself, if that is possible.
+ */
+static bool fuzz(const u8 *data, size_t size)
 {
+	enum luo_abi_reason reason = LUO_REASON_TOTAL_SIZE;
+	const struct luo_abi_suite *suite;
+	struct luo_abi_header head;
+	struct luo_abi_image image;
+	struct luo_abi_text text;
+	u8 *copy;
+
+	if (size < 2 + sizeof(head))
+		return false;
+	suite = luo_abi_suites[data[0] % luo_abi_nr_suites];
+	memcpy(&head, data + 2, sizeof(head));
+	copy = malloc(size - 2);
+	if (!copy)
+		return false;
+	memcpy(copy, data + 2, size - 2);
+	if (head.total_size < sizeof(head) || head.total_size > size - 2) {
+		head.total_size = size - 2;
+		memcpy(copy, &head, sizeof(head));
+	}
+	if (!luo_abi_image_load(&image, copy, size - 2)) {
+		if (data[1] & 1)
+			luo_abi_image_seal(&image);
+		luo_abi_suite_use(&image);
+		reason = luo_abi_suite_read(suite, &image, LUO_ABI_SUITE_PHYS,
+					    &text, true);
+		luo_abi_image_free(&image);
+	}
+	free(copy);
+
+	return !reason;
+}
+
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
+int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
+{
+	fuzz(data, size);
+
+	return 0;
+}
+
+/* libFuzzer begins with these: they must get through. */
+static void test_fuzz(const struct luo_abi_golden *golden, unsigned int suite)
+{
+	u8 *data = malloc(golden->size + 2);
+	char what[128];
+
+	if (!data)
+		exit(2);
+	data[0] = suite;
+	data[1] = 1;
+	memcpy(data + 2, golden->data, golden->size);
+	snprintf(what, sizeof(what), "%s: libFuzzer's entry understands it",
+		 golden->name);
+	point(fuzz(data, golden->size + 2), what, NULL);
+	free(data);
+}
+
+static void test_suite(unsigned int nr, long count, u64 seed)
+{
+	const struct luo_abi_suite *suite = luo_abi_suites[nr];
 	long killed[LUO_ABI_REASONS] = {}, all = 0, unnoticed = 0;
 	char what[128];
 
-	for (unsigned int i = 0; i < suite->nr_goldens; i++)
+	for (unsigned int i = 0; i < suite->nr_goldens; i++) {
 		test_golden(suite, &suite->goldens[i]);
+		test_fuzz(&suite->goldens[i], nr);
+	}
 	test_same_bytes(suite);
 
 	for (unsigned int i = 0; i < suite->nr_goldens; i++)
@@ -157,7 +223,7 @@ static int test(long count, u64 seed)
 		point(!why, luo_abi_cases[i].name, why);
 	}
 	for (unsigned int i = 0; i < luo_abi_nr_suites; i++)
-		test_suite(luo_abi_suites[i], count, seed);
+		test_suite(i, count, seed);
 	printf("1..%d\n", points);
 
 	return failures != 0;
@@ -310,45 +376,7 @@ static int reasons(void)
 	return 0;
 }
 
-#ifdef FUZZ
-/*
- * The number of the suite, whether to seal, the image. The blob's size is what
- * it says itself, if that is possible.
- */
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
-int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
-{
-	const struct luo_abi_suite *suite;
-	struct luo_abi_header head;
-	struct luo_abi_image image;
-	struct luo_abi_text text;
-	u8 *copy;
-
-	if (size < 2 + sizeof(head))
-		return 0;
-	suite = luo_abi_suites[data[0] % luo_abi_nr_suites];
-	memcpy(&head, data + 2, sizeof(head));
-	copy = malloc(size - 2);
-	if (!copy)
-		return 0;
-	memcpy(copy, data + 2, size - 2);
-	if (head.total_size < sizeof(head) || head.total_size > size - 2) {
-		head.total_size = size - 2;
-		memcpy(copy, &head, sizeof(head));
-	}
-	if (!luo_abi_image_load(&image, copy, size - 2)) {
-		if (data[1] & 1)
-			luo_abi_image_seal(&image, suite->format);
-		luo_abi_suite_use(&image);
-		luo_abi_suite_read(suite, &image, LUO_ABI_SUITE_PHYS, &text,
-				   true);
-		luo_abi_image_free(&image);
-	}
-	free(copy);
-
-	return 0;
-}
-#else
+#ifndef FUZZ
 int main(int argc, char **argv)
 {
 	const char *verb = argc > 1 ? argv[1] : "";

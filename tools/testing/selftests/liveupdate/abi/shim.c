@@ -8,7 +8,7 @@ int vscnprintf(char *buf, size_t size, const char *fmt, va_list args)
 {
 	int len = vsnprintf(buf, size, fmt, args);
 
-	return len < 0 ? 0 : min((size_t)len, size - !!size);
+	return len < 0 ? 0 : min_t(size_t, len, size - !!size);
 }
 
 void *memchr_inv(const void *p, int c, size_t size)

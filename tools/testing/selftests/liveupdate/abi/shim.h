@@ -15,55 +15,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <asm/types.h>
 #include <linux/compiler.h>
+#include <linux/align.h>
+#include <linux/bits.h>
+#include <linux/types.h>
+#include <linux/kconfig.h>
+#include <linux/kernel.h>
+#include <asm/barrier.h>
 
 #define CONFIG_X86_64		1
 #define CONFIG_LIVEUPDATE	1
-#define container_of(p, type, member) \
-	((type *)((char *)(p) - offsetof(type, member)))
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		4096UL
-#define GFP_KERNEL		0
 #define __private
-#define static_assert		_Static_assert
-#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
-#define BIT(n)			(1UL << (n))
-#define ALIGN(x, a)		(((x) + (a) - 1) & ~((typeof(x))(a) - 1))
-#define IS_ALIGNED(x, a)	(((x) & ((typeof(x))(a) - 1)) == 0)
-#define IS_ENABLED(x)		1
-#define min(a, b)		((a) < (b) ? (a) : (b))
-#define max(a, b)		((a) > (b) ? (a) : (b))
-#define min_t(t, a, b)		min((t)(a), (t)(b))
-#define max_t(t, a, b)		max((t)(a), (t)(b))
-#define swab32(x)		__builtin_bswap32(x)
-#define smp_wmb()		__atomic_thread_fence(__ATOMIC_RELEASE)
 static inline bool WARN_ON_ONCE(bool bad) { return bad; }
-#define EXPORT_SYMBOL_GPL(x)	extern int shim_no_exports
-#define EXPORT_SYMBOL_IF_KUNIT(x) extern int shim_no_exports
 #define VISIBLE_IF_KUNIT
 #define KUNIT_STATIC_STUB_REDIRECT(...) do { } while (0)
 #define KBUILD_MODNAME		"abi"
 #define pr_err(...)		do { if (0) printf(__VA_ARGS__); } while (0)
-
-
-typedef __u8 u8;
-typedef __u16 u16;
-typedef __u32 u32;
-typedef __u64 u64;
-typedef u64 phys_addr_t;
-
-struct list_head {
-	struct list_head *next, *prev;
-};
-
-struct hlist_node {
-	struct hlist_node *next, **pprev;
-};
-
-struct hlist_head {
-	struct hlist_node *first;
-};
 
 static inline void *ERR_PTR(long err) { return (void *)err; }
 static inline long PTR_ERR(const void *p) { return (long)p; }
@@ -74,8 +43,16 @@ static inline bool IS_ERR(const void *p)
 
 static inline bool IS_ERR_OR_NULL(const void *p) { return !p || IS_ERR(p); }
 
-#define kmalloc(size, gfp)	malloc(size)
-#define kzalloc(size, gfp)	calloc(1, size)
+static inline void *kmalloc(size_t size, gfp_t gfp)
+{
+	return malloc(size);
+}
+
+static inline void *kzalloc(size_t size, gfp_t gfp)
+{
+	return calloc(1, size);
+}
+
 #define kzalloc_obj(obj)	((typeof(obj) *)calloc(1, sizeof(obj)))
 #define kfree(p)		free(p)
 
