@@ -6,11 +6,15 @@
 # kernel's in the same run.  QEMU counts them (-icount), so a busy host does
 # not matter; what is left is the order of interrupts, below a thousandth in
 # the smallest of five runs.
+#
+# The limit is for everything that was added. More than half of it is the image,
+# which has become larger and is unpacked at some ten instructions a byte; the
+# rest is listing tags in sysfs, where live update is on.
 
 . "$(dirname "$0")/lib.sh"
 
 RUNS=${RUNS:-5}
-LIMIT=1.001
+LIMIT=1.003
 
 # cycles WHICH: "BOOT KEXEC", the smallest of RUNS each.
 cycles()
