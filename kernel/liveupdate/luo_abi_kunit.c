@@ -102,6 +102,8 @@ static void golden(struct kunit *test)
 	}
 }
 
+KUNIT_DEFINE_ACTION_WRAPPER(free_data, kfree, const void *);
+
 static void same_state_same_bytes(struct kunit *test)
 {
 	const struct luo_abi_suite *suite = suite_of(test);
@@ -124,7 +126,7 @@ static void same_state_same_bytes(struct kunit *test)
 			luo_abi_image_save(state, &data, &size));
 	luo_abi_state_free(state);
 	KUNIT_ASSERT_NOT_NULL(test, data);
-	kunit_add_action(test, (kunit_action_t *)kfree, data);
+	kunit_add_action(test, free_data, data);
 
 	KUNIT_ASSERT_EQ(test, size, golden->size);
 	KUNIT_EXPECT_MEMEQ(test, data, golden->data, size);
