@@ -375,32 +375,46 @@ void luo_abi_append_array(struct luo_abi_writer *w, u16 type,
 		}
 	}
 
+	if (array->count > known->max_entries)
+		w->err = -EINVAL;
 	array->head = kho_block_set_head_pa(bs);
 	array->stride = bs->entry_size;
 	array->crc = luo_abi_crc_end(crc);
 }
 EXPORT_SYMBOL_GPL(luo_abi_append_array);
 
-/* The next kernel was asked for everything that is in there. */
-static bool luo_abi_all_is_covered(const struct luo_abi_writer *w)
+/*
+ * The next kernel was asked for everything that is in there, and not even this
+ * one would refuse it.
+ */
+static bool luo_abi_can_be_sealed(const struct luo_abi_writer *w)
 {
 	const void *pos = w->blob + 1, *end = (const void *)w->blob + w->used;
+	const struct luo_abi_format *format = w->format;
+	u32 count[LUO_ABI_MAX_TYPES] = {};
 	const struct luo_abi_record *record;
 	const struct luo_abi_type *type;
 
-	if (w->incompat & ~w->format->tag->incompat)
+	if (format->nr_types > LUO_ABI_MAX_TYPES ||
+	    (w->incompat & ~format->tag->incompat))
 		return false;
 
 	for (; pos < end; pos += record->size) {
 		record = pos;
-		type = luo_abi_type_of(w->format, record->type);
-		if (!type || (type->needs & ~w->incompat) ||
+		type = luo_abi_type_of(format, record->type);
+		if (!type || ++count[type - format->types] > type->max ||
+		    (type->needs & ~w->incompat) ||
 		    (record->incompat & ~type->incompat) ||
 		    (record->incompat && (type->incompat_needs & ~w->incompat)))
 			return false;
 		if (!(record->type & LUO_ABI_RECORD_ARRAY) &&
 		    !luo_abi_is_covered(w, type, record + 1,
 					record->size - sizeof(*record)))
+			return false;
+	}
+
+	for (unsigned int i = 0; i < format->nr_types; i++) {
+		if (count[i] < format->types[i].min)
 			return false;
 	}
 
@@ -416,9 +430,10 @@ static bool luo_abi_all_is_covered(const struct luo_abi_writer *w)
  *
  * Context: Any.
  * Return: 0 on success. -ENOSPC if there was no room for a record. -EINVAL if
- * the size of a record or an entry was wrong, a block of an array empty, or if
- * something is in use which luo_abi_set_features() was not told of: nobody has
- * asked the next kernel for it.
+ * the size of a record or an entry was wrong, a block of an array empty, there
+ * are more or fewer records than there may be, or if something is in use which
+ * luo_abi_set_features() was not told of: nobody has asked the next kernel for
+ * it.
  */
 int luo_abi_seal(struct luo_abi_writer *w)
 {
@@ -432,7 +447,7 @@ int luo_abi_seal(struct luo_abi_writer *w)
 		.page_shift	= PAGE_SHIFT,
 	};
 
-	if (!w->err && !luo_abi_all_is_covered(w))
+	if (!w->err && !luo_abi_can_be_sealed(w))
 		w->err = -EINVAL;
 	if (w->err)
 		return w->err;

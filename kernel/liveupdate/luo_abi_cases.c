@@ -194,6 +194,12 @@ static void case_too_many(void)
 	EXPECT(luo_abi_append(&case_w, CASE_RECORD, 8));
 	EXPECT(case_end() == -EOPNOTSUPP);
 	EXPECT(case_r.fault.reason == LUO_REASON_RECORD_LIMIT);
+
+	/* This kernel does not write what it would not read. */
+	EXPECT(case_begin(CASE_RECORD, 8));
+	EXPECT(luo_abi_append(&case_w, CASE_RECORD, 8));
+	EXPECT(luo_abi_append(&case_w, CASE_RECORD, 8));
+	EXPECT(case_end() == -EINVAL);
 }
 
 static void case_features(void)
@@ -306,6 +312,7 @@ static void case_empty_array(void)
 static void case_bad_array(void)
 {
 	EXPECT(!case_array(&case_format, CASE_ARRAY, 16, 5, 5));
+	EXPECT(case_array(&case_format, CASE_ARRAY, 16, 11, 11) == -EINVAL);
 	/* A block without an entry: the next kernel would refuse it. */
 	EXPECT(case_array(&case_format, CASE_ARRAY, 16, 5, 300) == -EINVAL);
 	EXPECT(case_array(&case_format, CASE_ARRAY, 16, 0, 5) == -EINVAL);
