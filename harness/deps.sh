@@ -24,14 +24,11 @@ flock			util-linux
 awk			mawk
 file:/usr/include/libelf.h		libelf-dev
 file:/usr/include/openssl/ssl.h		libssl-dev
-file:/usr/include/zlib.h		zlib1g-dev
-file:/usr/include/zstd.h		libzstd-dev
 file:/usr/include/uuid/uuid.h		uuid-dev
 file:/usr/include/sys/capability.h	libcap-dev
 file:/usr/include/stdio.h		libc6-dev
 static:busybox		busybox-static
 g++			g++
-pkg-config		pkgconf
 abidw			abigail-tools
 file:/usr/bin/sphinx-build	python3-sphinx
 file:/usr/lib/python3/dist-packages/yaml/__init__.py	python3-yaml

@@ -190,15 +190,22 @@ selftest()
 		die "selftests/$name do not build: $(grep -m 1 -E 'error|Error' "$out/build.log") (log: ${out#"$TOP"/}/build.log)"
 }
 
-# tool NAME: the programs of tools/NAME, static.
+# tool NAME PROGRAM: a program of tools/NAME, and what it is linked with: Debian
+# 13 has no libelf that can be linked statically.
 tool()
 {
-	local name=$1 out=$BUILD/selftests/tools
+	local name=$1 program=$2 out=$BUILD/selftests/tools library
 
 	mkdir -p "$out"
 	make -s -C "$TREE/tools/$name" OUTPUT="$out/" CC="ccache gcc" \
-		LDFLAGS=-static >"$out/build.log" 2>&1 ||
+		>"$out/build.log" 2>&1 ||
 		die "tools/$name does not build: $(grep -m 1 -E 'error|Error' "$out/build.log") (log: ${out#"$TOP"/}/build.log)"
+	rm -rf "$out/lib"
+	mkdir -p "$out/lib"
+	for library in $(ldd "$out/$program" | grep -o '/[^ ]*'); do
+		cp "$library" "$out/lib/"
+	done
+	cp "$out"/lib/ld-linux* "$out/lib/ld.so"
 }
 
 selftests()
@@ -213,7 +220,7 @@ selftests()
 		vfio_iommufd_setup_test vfio_pci_device_test \
 		vfio_pci_driver_test vfio_pci_sriov_uapi_test
 	selftest iommu "-lcap" iommufd iommufd_fail_nth
-	tool liveupdate
+	tool liveupdate liveupdate-preflight
 	echo "$BUILD/selftests"
 }
 

@@ -209,7 +209,9 @@ fill_share()
 
 	mkdir -p "$share/bin" "$share/modules"
 	cp "$TOP/harness/guest/must_fail" \
-		"$BUILD/selftests/tools/liveupdate-preflight" "$share/bin/"
+		"$TOP/harness/guest/liveupdate-preflight" "$share/bin/"
+	cp -r "$BUILD/selftests/tools/lib" "$share/"
+	cp "$BUILD/selftests/tools/liveupdate-preflight" "$share/lib/"
 	ln -f "$BUILD/initrd" "$share/initrd" 2>/dev/null ||
 		cp "$BUILD/initrd" "$share/initrd"
 	for ((n = 1; n <= ${#IMAGES[@]}; n++)); do
