@@ -197,6 +197,8 @@ tool()
 	local name=$1 program=$2 out=$BUILD/selftests/tools library
 
 	mkdir -p "$out"
+	# It takes a second, and make does not know when it is linked otherwise.
+	rm -f "$out/$program"
 	make -s -C "$TREE/tools/$name" OUTPUT="$out/" CC="ccache gcc" \
 		>"$out/build.log" 2>&1 ||
 		die "tools/$name does not build: $(grep -m 1 -E 'error|Error' "$out/build.log") (log: ${out#"$TOP"/}/build.log)"
