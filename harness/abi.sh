@@ -19,13 +19,7 @@ ABI=$TREE/tools/testing/selftests/liveupdate/abi
 OUT=$BUILD/abi
 LUO=kernel/liveupdate
 
-N=0 FAILED=0
-point()
-{
-	N=$((N + 1))
-	[ "$1" = ok ] || FAILED=1
-	echo "$1 $N - $2"
-}
+. "$(dirname "$0")/tap.sh"
 
 # good WHAT COMMAND...
 good()

@@ -34,13 +34,7 @@ echo '{"return": {}}' >&"$QMP"
 ACTOR
 chmod +x "$WORK/actor"
 
-N=0 FAILED=0
-point()
-{
-	N=$((N + 1))
-	[ "$1" = ok ] || FAILED=1
-	echo "$1 $N - $2"
-}
+. "$TOP/harness/tap.sh"
 
 # scene NAME STATUS PATTERN [OPTION...] <<PLAY: the observer must end with
 # STATUS and PATTERN in its last line.

@@ -11,13 +11,7 @@ KERNEL=$BUILD/kernel/fast
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
-N=0 FAILED=0
-point()
-{
-	N=$((N + 1))
-	[ "$1" = ok ] || FAILED=1
-	echo "$1 $N - $2"
-}
+. "$(dirname "$0")/../tap.sh"
 
 # tag NAME KIND USED NEEDS
 tag()
