@@ -115,13 +115,14 @@ static void same_state_same_bytes(struct kunit *test)
 	void *mem;
 
 	state = kunit_kzalloc(test, sizeof(*state), GFP_KERNEL);
-	mem = kunit_kmalloc(test, PAGE_SIZE, GFP_KERNEL);
+	mem = kunit_kmalloc(test, LUO_ABI_SUITE_SIZE, GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, state);
 	KUNIT_ASSERT_NOT_NULL(test, mem);
-	memset(mem, 0xaa, PAGE_SIZE);
+	memset(mem, 0xaa, LUO_ABI_SUITE_SIZE);
 
 	KUNIT_EXPECT_EQ(test, 0,
-			luo_abi_suite_write(suite, state, mem, PAGE_SIZE));
+			luo_abi_suite_write(suite, state, mem,
+					    LUO_ABI_SUITE_SIZE));
 	KUNIT_EXPECT_EQ(test, 0,
 			luo_abi_image_save(state, &data, &size));
 	luo_abi_state_free(state);

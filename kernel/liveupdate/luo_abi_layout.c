@@ -12,6 +12,8 @@
 #include <linux/luo/abi.h>
 
 static_assert(LUO_ABI_MAGIC_EXAMPLE == 0x454f554c);
+static_assert(LUO_ABI_MAGIC_PCI == 0x504f554c);
+static_assert(LUO_ABI_MAGIC_VFIO_PCI == 0x564f554c);
 
 static_assert(LUO_ABI_ARCH_X86_64 == 62);
 static_assert(LUO_ABI_ARCH_AARCH64 == 183);

@@ -21,6 +21,13 @@
 /* One line for each tag. */
 const struct luo_abi_suite *const luo_abi_suites[] = {
 	&luo_abi_example_suite,
+#if IS_ENABLED(CONFIG_PCI_LIVEUPDATE)
+	&luo_abi_pci_suite,
+	&luo_abi_pci_registers_suite,
+#endif
+#if IS_BUILTIN(CONFIG_VFIO_PCI_CORE) && IS_ENABLED(CONFIG_VFIO_PCI_LIVEUPDATE)
+	&luo_abi_vfio_pci_suite,
+#endif
 };
 
 const unsigned int luo_abi_nr_suites = ARRAY_SIZE(luo_abi_suites);
@@ -298,7 +305,9 @@ int luo_abi_image_save(struct luo_abi_state *state, u8 **data, size_t *size)
 	phys = image.block_phys;
 	while ((record = luo_abi_image_next(&image, record))) {
 		array = luo_abi_image_array(record);
-		bs = array ? luo_abi_state_set(state, array->head) : NULL;
+		/* An array without entries has no block. */
+		bs = array && array->head ?
+		     luo_abi_state_set(state, array->head) : NULL;
 		if (!bs)
 			continue;
 		array->head = phys;

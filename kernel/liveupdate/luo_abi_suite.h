@@ -13,6 +13,8 @@
 /* Where a golden blob is. Its arrays' blocks are in the pages behind it. */
 #define LUO_ABI_SUITE_PHYS	0x100000ULL
 
+/* The largest a blob may be, without its blocks. */
+#define LUO_ABI_SUITE_SIZE	(2 * PAGE_SIZE)
 #define LUO_ABI_SUITE_ARRAYS	4
 #define LUO_ABI_SUITE_BLOCKS	8
 #define LUO_ABI_SUITE_TEXT	2048
@@ -90,6 +92,9 @@ struct luo_abi_suite {
 };
 
 extern const struct luo_abi_suite luo_abi_example_suite;
+extern const struct luo_abi_suite luo_abi_pci_suite;
+extern const struct luo_abi_suite luo_abi_pci_registers_suite;
+extern const struct luo_abi_suite luo_abi_vfio_pci_suite;
 
 extern const struct luo_abi_suite *const luo_abi_suites[];
 extern const unsigned int luo_abi_nr_suites;

@@ -19,9 +19,13 @@
  * at its first four bytes. Numbers are never used again.
  *
  * @LUO_ABI_MAGIC_EXAMPLE: "luo-example-v1", see linux/luo/example.h
+ * @LUO_ABI_MAGIC_PCI: "pci-v1", see linux/luo/pci.h
+ * @LUO_ABI_MAGIC_VFIO_PCI: "vfio-pci-v1", see linux/luo/vfio_pci.h
  */
 enum luo_abi_magic {
 	LUO_ABI_MAGIC_EXAMPLE		= 0x454f554c,	/* "LUOE" */
+	LUO_ABI_MAGIC_PCI		= 0x504f554c,	/* "LUOP" */
+	LUO_ABI_MAGIC_VFIO_PCI		= 0x564f554c,	/* "LUOV" */
 };
 
 /**

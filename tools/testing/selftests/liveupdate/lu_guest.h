@@ -17,6 +17,9 @@
  * also the I/O virtual address of the device and, in the test machine, a
  * host-physical range kept free ("canary"): a device write that is not
  * translated lands there and is seen.
+ *
+ * A device whose DMA nobody translates is told physical addresses.  So the
+ * guest asks a table what the device calls a page.
  */
 #define LU_RAM_BASE		0x40000000u
 #define LU_RAM_SIZE		0x01000000u	/* 16 MiB */
@@ -24,6 +27,7 @@
 #define LU_STACK_OFFSET		0x00004000u	/* grows down */
 #define LU_CONTROL_OFFSET	0x00008000u
 #define LU_RING_OFFSET		0x00010000u	/* 64 KiB */
+#define LU_DMA_OFFSET		0x00020000u	/* 32 KiB, see lu_dma_address() */
 #define LU_BUFFERS_OFFSET	0x00100000u	/* 8 MiB */
 #define LU_SLOTS		4096u
 #define LU_SLOT_SIZE		2048u
@@ -53,6 +57,18 @@ struct lu_rx_desc {
 		} wb;
 	};
 };
+
+#define LU_PAGE_SIZE		0x1000u
+#define LU_PAGES		(LU_RAM_SIZE / LU_PAGE_SIZE)
+
+/* What the device calls the byte at @offset in the VM's memory. */
+static inline uint64_t lu_dma_address(const void *ram, uint32_t offset)
+{
+	const uint64_t *pages =
+		(const uint64_t *)((const char *)ram + LU_DMA_OFFSET);
+
+	return pages[offset / LU_PAGE_SIZE] + offset % LU_PAGE_SIZE;
+}
 
 /* One frame on the wire: 14 bytes of Ethernet header, then this. */
 #define LU_ETHERTYPE		0x88b5u		/* IEEE 802 local experimental 1 */

@@ -39,9 +39,9 @@ static struct lu_rx_desc *descriptor(uint32_t slot)
 	return (struct lu_rx_desc *)(LU_RAM_BASE + LU_RING_OFFSET) + slot;
 }
 
-static uint32_t buffer_address(uint32_t slot)
+static uint32_t buffer_offset(uint32_t slot)
 {
-	return LU_RAM_BASE + LU_BUFFERS_OFFSET + slot * LU_SLOT_SIZE;
+	return LU_BUFFERS_OFFSET + slot * LU_SLOT_SIZE;
 }
 
 static void *bar(void)
@@ -90,7 +90,8 @@ static void rearm(uint32_t slot)
 	struct lu_rx_desc *desc = descriptor(slot);
 
 	desc->read.header = 0;
-	desc->read.addr = buffer_address(slot);
+	desc->read.addr = lu_dma_address((void *)LU_RAM_BASE,
+					 buffer_offset(slot));
 }
 
 static void take_frame(struct diary *d)
@@ -98,7 +99,7 @@ static void take_frame(struct diary *d)
 	uint32_t slot = d->next_slot;
 
 	lu_barrier();
-	check_frame(d, (const struct lu_frame *)buffer_address(slot),
+	check_frame(d, (void *)(LU_RAM_BASE + buffer_offset(slot)),
 		    descriptor(slot)->wb.length);
 	lu_barrier();
 	d->next_slot = (slot + 1) % LU_SLOTS;

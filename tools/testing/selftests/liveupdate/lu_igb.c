@@ -53,10 +53,10 @@ static void restart_negotiation(void *bar)
 		       lu_read_reg(bar, MDIC));
 }
 
-static void set_ring(void *bar)
+static void set_ring(void *bar, uint64_t ring)
 {
-	lu_write_reg(bar, RDBAL0, LU_RAM_BASE + LU_RING_OFFSET);
-	lu_write_reg(bar, RDBAH0, 0);
+	lu_write_reg(bar, RDBAL0, ring);
+	lu_write_reg(bar, RDBAH0, ring >> 32);
 	lu_write_reg(bar, RDLEN0, LU_SLOTS * sizeof(struct lu_rx_desc));
 	/* No size in it: buffers are what RCTL says, 2048 bytes. */
 	lu_write_reg(bar, SRRCTL0, SRRCTL_ADV_ONE_BUFFER);
@@ -76,7 +76,7 @@ static bool await_bit(void *bar, uint32_t reg, uint32_t bit,
 	return true;
 }
 
-bool lu_igb_start_receive(void *bar, int timeout_ms)
+bool lu_igb_start_receive(void *bar, uint64_t ring, int timeout_ms)
 {
 	lu_write_reg(bar, IMC, ~0u);
 	lu_write_reg(bar, EIMC, ~0u);
@@ -84,7 +84,7 @@ bool lu_igb_start_receive(void *bar, int timeout_ms)
 		     lu_read_reg(bar, CTRL_EXT) | CTRL_EXT_DRV_LOAD);
 	lu_write_reg(bar, CTRL, lu_read_reg(bar, CTRL) | CTRL_SLU);
 	restart_negotiation(bar);
-	set_ring(bar);
+	set_ring(bar, ring);
 	lu_write_reg(bar, RCTL,
 		     RCTL_EN | RCTL_UPE | RCTL_MPE | RCTL_BAM | RCTL_SECRC);
 	if (!await_bit(bar, RXDCTL0, RXDCTL_ENABLE, 100))
@@ -101,7 +101,8 @@ struct lu_igb_regs lu_igb_read(const void *bar, uint16_t command)
 		.command = command,
 		.status = lu_read_reg(bar, LU_IGB_STATUS),
 		.rctl = lu_read_reg(bar, RCTL),
-		.ring_address = lu_read_reg(bar, RDBAL0),
+		.ring_address = lu_read_reg(bar, RDBAL0) |
+				(uint64_t)lu_read_reg(bar, RDBAH0) << 32,
 		.ring_bytes = lu_read_reg(bar, RDLEN0),
 		.head = lu_read_reg(bar, LU_IGB_RDH0),
 		.tail = lu_read_reg(bar, LU_IGB_RDT0),

@@ -16,10 +16,11 @@
 
 /*
  * Brings up the link and lets the device fill the ring in the VM's memory,
- * all but one slot.  The ring must be prepared, bus mastering be on.
+ * all but one slot.  The ring must be prepared, bus mastering be on; @ring is
+ * what the device calls its address.
  * False when the link does not come up within @timeout_ms.
  */
-bool lu_igb_start_receive(void *bar, int timeout_ms);
+bool lu_igb_start_receive(void *bar, uint64_t ring, int timeout_ms);
 
 /* Reads registers that have no side effect; @command is passed through. */
 struct lu_igb_regs lu_igb_read(const void *bar, uint16_t command);

@@ -28,7 +28,9 @@ static_assert(sizeof(struct lu_guest_control) == 128, "control");
 static_assert(LU_CONTROL_OFFSET + sizeof(struct lu_guest_control) <=
 	      LU_RING_OFFSET, "control page and ring overlap");
 static_assert(LU_RING_OFFSET + LU_SLOTS * sizeof(struct lu_rx_desc) <=
-	      LU_BUFFERS_OFFSET, "ring and buffers overlap");
+	      LU_DMA_OFFSET, "ring and table of addresses overlap");
+static_assert(LU_DMA_OFFSET + LU_PAGES * sizeof(uint64_t) <= LU_BUFFERS_OFFSET,
+	      "table of addresses and buffers overlap");
 static_assert(LU_BUFFERS_OFFSET + LU_SLOTS * LU_SLOT_SIZE <= LU_RAM_SIZE,
 	      "buffers reach beyond the memory");
 static_assert(sizeof(struct lu_frame) <= LU_SLOT_SIZE, "frame and slot");
@@ -134,6 +136,8 @@ FIXTURE_SETUP(guest)
 {
 	struct machine *m = &self->m;
 	const char *why = lu_vm_unavailable();
+	uint64_t *pages;
+	uint32_t page;
 
 	if (why)
 		SKIP(return, "no KVM here: %s", why);
@@ -146,6 +150,9 @@ FIXTURE_SETUP(guest)
 	m->bar[LU_IGB_RDT0 / 4] = LU_SLOTS - 1;
 	lu_vm_create(&m->vm, m->ram);
 	lu_vm_set_bar(&m->vm, m->bar);
+	pages = (uint64_t *)((char *)m->ram + LU_DMA_OFFSET);
+	for (page = 0; page < LU_PAGES; page++)
+		pages[page] = LU_RAM_BASE + page * LU_PAGE_SIZE;
 	lu_vm_prepare_ring(m->ram);
 	lu_vm_boot(&m->vm);
 	lu_vm_start(&m->vm);

@@ -15,8 +15,9 @@
 #include "lu_guest.h"
 
 #define LU_STATE_MAGIC		0x45544154534d5655ull	/* "UVMSTATE" */
-#define LU_STATE_VERSION	1u
-#define LU_STATE_FILE_SIZE	4096u
+#define LU_STATE_VERSION	2u
+#define LU_STATE_FILE_SIZE	16384u
+#define LU_STATE_CONFIG_SIZE	4096u
 
 /* Everything KVM holds for this guest: it uses no MSR, timer or local APIC. */
 struct lu_vcpu_state {
@@ -32,14 +33,15 @@ struct lu_vcpu_state {
 
 /* What the device's owner finds in it; @command is PCI config space's. */
 struct lu_igb_regs {
+	uint64_t ring_address;
 	uint32_t command;
 	uint32_t status;
 	uint32_t rctl;
-	uint32_t ring_address;
 	uint32_t ring_bytes;
 	uint32_t head;
 	uint32_t tail;
 	uint32_t queue_control;
+	uint32_t reserved;
 };
 
 struct lu_state {
@@ -50,6 +52,7 @@ struct lu_state {
 	uint64_t memory_digest;		/* lu_memory_pieces() of the VM's memory */
 	char bdf[16];
 	struct lu_igb_regs device;
+	uint8_t config[LU_STATE_CONFIG_SIZE];	/* as the owner sees it */
 	struct lu_guest_control control;
 	struct lu_vcpu_state vcpu;
 };

@@ -15,16 +15,21 @@
 #include "lu_pci.h"
 #include "lu_vfio.h"
 
+/* Without an IOMMU the device wants physical addresses, page by page. */
+static bool is_translated(const char *bdf)
+{
+	char name[64];
+
+	lu_pci_vfio_name(bdf, name, sizeof(name));
+	return strncmp(name, "noiommu-", strlen("noiommu-"));
+}
+
 static int open_cdev(const char *bdf)
 {
 	char name[64], path[PATH_MAX];
 	int fd;
 
 	lu_pci_vfio_name(bdf, name, sizeof(name));
-	/* Without an IOMMU the device wants physical addresses, page by page. */
-	if (!strncmp(name, "noiommu-", strlen("noiommu-")))
-		lu_die("%s is %s: boot with an IOMMU, like intel_iommu=on",
-		       bdf, name);
 	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
@@ -41,7 +46,7 @@ static struct vfio_region_info get_region(struct lu_vfio *dev, uint32_t index)
 	return info;
 }
 
-void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
+void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd)
 {
 	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
 
@@ -49,12 +54,18 @@ void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
 	dev->iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
 	if (dev->iommufd < 0)
 		lu_die_errno("cannot open /dev/iommu");
-	dev->fd = open_cdev(bdf);
+	dev->fd = fd;
+	dev->translated = is_translated(bdf);
 	bind.iommufd = dev->iommufd;
 	if (ioctl(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		lu_die_errno("VFIO_DEVICE_BIND_IOMMUFD of %s, which must have no other owner",
 			     bdf);
 	dev->config_offset = get_region(dev, VFIO_PCI_CONFIG_REGION_INDEX).offset;
+}
+
+void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
+{
+	lu_vfio_take_over(dev, bdf, open_cdev(bdf));
 }
 
 void lu_vfio_attach(struct lu_vfio *dev)
@@ -88,6 +99,23 @@ void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 			     (unsigned long long)iova);
 }
 
+uint64_t lu_vfio_dma_address(struct lu_vfio *dev, uint64_t iova)
+{
+	struct iommu_ioas_noiommu_get_pa get = {
+		.size = sizeof(get),
+		.ioas_id = dev->ioas,
+		.iova = iova,
+		.length = 1,
+	};
+
+	if (dev->translated)
+		return iova;
+	if (ioctl(dev->iommufd, IOMMU_IOAS_NOIOMMU_GET_PA, &get))
+		lu_die_errno("IOMMU_IOAS_NOIOMMU_GET_PA of %#llx",
+			     (unsigned long long)iova);
+	return get.out_phys;
+}
+
 void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size)
 {
 	struct vfio_region_info bar = get_region(dev, VFIO_PCI_BAR0_REGION_INDEX);
@@ -99,6 +127,15 @@ void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size)
 			 dev->fd, bar.offset);
 	if (dev->bar0 == MAP_FAILED)
 		lu_die_errno("cannot map BAR 0");
+}
+
+void lu_vfio_read_config(struct lu_vfio *dev, void *config, size_t size)
+{
+	ssize_t got = pread(dev->fd, config, size, dev->config_offset);
+
+	if (got != (ssize_t)size)
+		lu_die_errno("%zd of %zu bytes of config space can be read through vfio",
+			     got, size);
 }
 
 uint16_t lu_vfio_command(struct lu_vfio *dev)

@@ -9,6 +9,7 @@
 #ifndef LU_VFIO_H
 #define LU_VFIO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct lu_vfio {
 	uint32_t ioas;
 	uint64_t config_offset;
 	void *bar0;
+	bool translated;
 };
 
 /*
@@ -26,12 +28,24 @@ struct lu_vfio {
  */
 void lu_vfio_open(struct lu_vfio *dev, const char *bdf);
 
+/* Binds a file that a live update has given back to a new iommufd. */
+void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd);
+
 /* A new I/O address space, the device attached to it. */
 void lu_vfio_attach(struct lu_vfio *dev);
 
 /* Makes the whole memfd visible to the device at @iova. */
 void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 			uint64_t iova);
+
+/*
+ * What the device calls the page at @iova, which is mapped: that, or without an
+ * IOMMU its physical address.
+ */
+uint64_t lu_vfio_dma_address(struct lu_vfio *dev, uint64_t iova);
+
+/* Config space as its owner sees it, @size bytes. */
+void lu_vfio_read_config(struct lu_vfio *dev, void *config, size_t size);
 
 /* BAR 0, which must have exactly this size. */
 void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size);

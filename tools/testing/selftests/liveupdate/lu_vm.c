@@ -347,8 +347,8 @@ void lu_vm_prepare_ring(void *ram)
 	uint32_t slot;
 
 	for (slot = 0; slot < LU_SLOTS; slot++) {
-		ring[slot].read.addr = LU_RAM_BASE + LU_BUFFERS_OFFSET +
-				       slot * LU_SLOT_SIZE;
+		ring[slot].read.addr = lu_dma_address(ram, LU_BUFFERS_OFFSET +
+						      slot * LU_SLOT_SIZE);
 		ring[slot].read.header = 0;
 	}
 }

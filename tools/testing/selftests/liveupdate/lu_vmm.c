@@ -6,6 +6,8 @@
  *	lu_vmm [-s 1] -l	start the VM, have it work, preserve it, stop it;
  *				a child stays behind and holds everything
  *	lu_vmm -s 2		in the next kernel: continue the same guest
+ *	lu_vmm [-s 1] -l -p	and its device is preserved with it
+ *	lu_vmm -s 2 -p
  *	lu_vmm --idle SECONDS	no update, only the guest at work
  *
  * The device goes on receiving from the moment it is set up; nobody stops it.
@@ -36,6 +38,7 @@
 #define SESSION			"lu-vmm"
 #define TOKEN_RAM		1
 #define TOKEN_STATE		2
+#define TOKEN_DEVICE		3
 
 #define DEFAULT_FRAMES		300u
 #define FRAMES_PATIENCE_MS	10000
@@ -48,6 +51,7 @@ struct options {
 	int stage;
 	const char *bdf;
 	bool preserve;
+	bool device;		/* preserved, too */
 	bool canary;
 	bool huge;
 	long frames;		/* -1: as many as fit the machine */
@@ -263,16 +267,51 @@ static void create_memories(struct vmm *v)
 	map_memories(v);
 }
 
+/* The device's view of the VM's memory, which must be as it is in the table. */
+static bool dma_addresses_are(struct vmm *v, uint64_t *pages)
+{
+	uint32_t i;
+
+	for (i = 0; i < LU_PAGES; i++)
+		if (pages[i] != lu_vfio_dma_address(&v->device, LU_RAM_BASE +
+						    i * LU_PAGE_SIZE))
+			return false;
+	return true;
+}
+
+static void learn_dma_addresses(struct vmm *v)
+{
+	uint64_t *pages = (uint64_t *)((char *)v->ram + LU_DMA_OFFSET);
+	uint32_t i, ring;
+
+	for (i = 0; i < LU_PAGES; i++)
+		pages[i] = lu_vfio_dma_address(&v->device, LU_RAM_BASE +
+					       i * LU_PAGE_SIZE);
+	/* The device knows no pages. */
+	for (ring = LU_RING_OFFSET; ring < LU_DMA_OFFSET; ring += LU_PAGE_SIZE)
+		if (lu_dma_address(v->ram, ring) - ring !=
+		    lu_dma_address(v->ram, LU_RING_OFFSET) - LU_RING_OFFSET)
+			lu_die("the receive ring is scattered: use --huge");
+}
+
+static void attach_memory(struct vmm *v)
+{
+	lu_vfio_attach(&v->device);
+	lu_vfio_map_memory(&v->device, v->ram_fd, LU_RAM_SIZE, LU_RAM_BASE);
+	lu_vfio_map_bar0(&v->device, LU_BAR_SIZE);
+}
+
 static bool start_device(struct vmm *v)
 {
 	lu_pci_bind_vfio(v->bdf);
 	lu_vfio_open(&v->device, v->bdf);
-	lu_vfio_attach(&v->device);
-	lu_vfio_map_memory(&v->device, v->ram_fd, LU_RAM_SIZE, LU_RAM_BASE);
-	lu_vfio_map_bar0(&v->device, LU_BAR_SIZE);
+	attach_memory(v);
+	learn_dma_addresses(v);
 	lu_vm_prepare_ring(v->ram);
 	lu_vfio_set_command(&v->device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	return lu_igb_start_receive(v->device.bar0, LINK_PATIENCE_MS);
+	return lu_igb_start_receive(v->device.bar0,
+				    lu_dma_address(v->ram, LU_RING_OFFSET),
+				    LINK_PATIENCE_MS);
 }
 
 static void start_guest(struct vmm *v)
@@ -339,6 +378,12 @@ static void preserve_vm(struct vmm *v)
 	if (err)
 		lu_die("LUO does not preserve the VM's memory: %s",
 		       strerror(-err));
+	if (v->opt.device)
+		err = luo_session_preserve_fd(session, v->device.fd,
+					      TOKEN_DEVICE);
+	if (err)
+		lu_die("LUO does not preserve the device: %s, see the kernel log",
+		       strerror(-err));
 	close(luo);
 }
 
@@ -352,6 +397,7 @@ static void stop_and_save(struct vmm *v)
 	lu_vm_save(&v->vm, &s->vcpu);
 	s->control = lu_vm_read_control(v->ram);
 	s->device = lu_igb_read(v->device.bar0, lu_vfio_command(&v->device));
+	lu_vfio_read_config(&v->device, s->config, sizeof(s->config));
 	snprintf(s->bdf, sizeof(s->bdf), "%s", v->bdf);
 	lu_state_seal(s);
 }
@@ -448,8 +494,9 @@ static void print_regs(const char *when, const struct lu_igb_regs *r)
 {
 	ksft_print_msg("device %s: command %#06x status %#010x rctl %#010x rxdctl %#010x\n",
 		       when, r->command, r->status, r->rctl, r->queue_control);
-	ksft_print_msg("device %s: ring %#010x+%#x head %u tail %u\n", when,
-		       r->ring_address, r->ring_bytes, r->head, r->tail);
+	ksft_print_msg("device %s: ring %#010llx+%#x head %u tail %u\n", when,
+		       (unsigned long long)r->ring_address, r->ring_bytes,
+		       r->head, r->tail);
 }
 
 static bool ring_in_place(struct vmm *v, const struct lu_igb_regs *r)
@@ -554,10 +601,96 @@ static void take_back_memory(struct vmm *v, int session)
 			 "nobody wrote into the stopped guest's diary\n");
 }
 
+/* Its configuration, its registers but for those that count frames. */
+static bool device_untouched(struct vmm *v)
+{
+	struct lu_igb_regs *old = &v->state->device;
+	uint8_t config[LU_STATE_CONFIG_SIZE];
+	struct lu_igb_regs now;
+	size_t i;
+
+	now = lu_igb_read(v->device.bar0, lu_vfio_command(&v->device));
+	print_regs("as its owner has it back", &now);
+	lu_vfio_read_config(&v->device, config, sizeof(config));
+	for (i = 0; i < sizeof(config); i++)
+		if (config[i] != v->state->config[i])
+			ksft_print_msg("config space at %#zx was %#x and is %#x\n",
+				       i, v->state->config[i], config[i]);
+	return !memcmp(config, v->state->config, sizeof(config)) &&
+	       ring_in_place(v, &now) && now.command == old->command &&
+	       now.status == old->status && now.tail == old->tail;
+}
+
+/* Four test results. */
+static void take_back_device(struct vmm *v, int session)
+{
+	int fd = luo_session_retrieve_fd(session, TOKEN_DEVICE);
+
+	if (fd < 0)
+		lu_die("LUO does not give back the device: %s, see the kernel log",
+		       strerror(-fd));
+	ksft_test_result_pass("LUO gave back the device\n");
+	lu_vfio_take_over(&v->device, v->bdf, fd);
+	attach_memory(v);
+	tell("adopted");
+	ksft_test_result_pass("the device is bound and attached\n");
+	ksft_test_result(dma_addresses_are(v, (uint64_t *)((char *)v->ram +
+							   LU_DMA_OFFSET)),
+			 "it reaches the VM's memory by the same addresses\n");
+	ksft_test_result(device_untouched(v),
+			 "it is configured and works as it did\n");
+}
+
+static void finish(int session)
+{
+	int err = luo_session_finish(session);
+
+	if (err)
+		ksft_print_msg("LIVEUPDATE_SESSION_FINISH: %s\n", strerror(-err));
+	ksft_test_result(!err, "the live update is finished\n");
+	if (!err)
+		tell("finished");
+	close(session);
+}
+
+/* The device came along. */
+static void stage_2_with_device(struct vmm *v)
+{
+	uint32_t before;
+	int session;
+
+	ksft_set_plan(13);
+	find_device(v);
+	/* Before anything here touches device or path. */
+	tell_all_configs(v);
+
+	session = retrieve_session();
+	take_back_memory(v, session);
+	print_regs("when the guest was stopped", &v->state->device);
+	take_back_device(v, session);
+
+	lu_vm_create(&v->vm, v->ram);
+	lu_vm_set_bar(&v->vm, v->device.bar0);
+	lu_vm_load(&v->vm, &v->state->vcpu);
+	lu_vm_start(&v->vm);
+	ksft_test_result(catch_up(v) && heart_beats(v),
+			 "the guest runs on in the new kernel\n");
+	check_chain(v);
+	finish(session);
+
+	before = frames_seen(v);
+	ksft_test_result(!lu_channel_present() ||
+			 await_frames(v, before + DEFAULT_FRAMES / 3),
+			 "frames go on arriving\n");
+	end_of_frames(v);
+	lu_vm_stop(&v->vm);
+	tell_all_configs(v);
+}
+
 static void stage_2(struct vmm *v)
 {
-	int session, err;
 	uint16_t command;
+	int session;
 
 	ksft_set_plan(10);
 	find_device(v);
@@ -576,14 +709,7 @@ static void stage_2(struct vmm *v)
 	reopen_device(v, command);
 	end_of_frames(v);
 	lu_vm_stop(&v->vm);
-
-	err = luo_session_finish(session);
-	if (err)
-		ksft_print_msg("LIVEUPDATE_SESSION_FINISH: %s\n", strerror(-err));
-	ksft_test_result(!err, "the live update is finished\n");
-	if (!err)
-		tell("finished");
-	close(session);
+	finish(session);
 }
 
 /* --- process and options -------------------------------------------------- */
@@ -598,6 +724,8 @@ static int run(struct vmm *v)
 		idle(v);
 	else if (v->opt.stage == 1)
 		stage_1(v);
+	else if (v->opt.device)
+		stage_2_with_device(v);
 	else
 		stage_2(v);
 	ksft_print_cnts();
@@ -656,6 +784,7 @@ static void __noreturn explain_usage(void)
 		"  -s N               stage: 1 before the kexec, 2 after it\n"
 		"  -d BDF             the device, an 82576 (igb); default: the only one\n"
 		"  -l                 stage 1: preserve the VM through LUO\n"
+		"  -p                 preserve the device, too; in both stages\n"
 		"  -c                 tell the observer that physical memory at the VM's\n"
 		"                     I/O addresses is unused and can be watched\n"
 		"  -n FRAMES          stage 1: wait until the guest accepted so many\n"
@@ -689,7 +818,7 @@ static struct options parse(int argc, char *argv[])
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "s:d:lcn:", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "s:d:lpcn:", longs, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			o.stage = number(optarg);
@@ -699,6 +828,9 @@ static struct options parse(int argc, char *argv[])
 			break;
 		case 'l':
 			o.preserve = true;
+			break;
+		case 'p':
+			o.device = true;
 			break;
 		case 'c':
 			o.canary = true;

@@ -23,6 +23,8 @@ trap 'rm -rf "$WORK"' EXIT
 LAYOUTS='
 kernel/liveupdate/luo_abi_layout	abi
 kernel/liveupdate/luo_example_layout	example
+drivers/pci/liveupdate_layout	pci
+drivers/vfio/pci/vfio_pci_liveupdate_layout	vfio_pci
 '
 
 die() { echo "abi-check: error: $*" >&2; exit 2; }

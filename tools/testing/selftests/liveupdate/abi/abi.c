@@ -54,7 +54,7 @@ static void test_golden(const struct luo_abi_suite *suite,
 static void write_state(const struct luo_abi_suite *suite, u8 **data,
 			size_t *size)
 {
-	static u64 mem[512];
+	static u64 mem[LUO_ABI_SUITE_SIZE / sizeof(u64)];
 	struct luo_abi_state state;
 
 	/* Whatever was there before must not be seen. */
@@ -312,8 +312,11 @@ static int write_goldens(const char *dir)
 			fprintf(stderr, "abi: %s is not read\n", suite->name);
 			return 2;
 		}
-		if (is_golden(suite, data, size))
+		if (is_golden(suite, data, size)) {
+			luo_abi_image_free(&image);
+			free(data);
 			continue;
+		}
 		if (suite->goldens[suite->nr_goldens - 1].size > 8) {
 			fprintf(stderr,
 				"abi: %s is no longer written as it was. What was written stays readable for\n"

@@ -25,6 +25,9 @@
 
 #define CONFIG_X86_64		1
 #define CONFIG_LIVEUPDATE	1
+#define CONFIG_PCI_LIVEUPDATE	1
+#define CONFIG_VFIO_PCI_CORE	1
+#define CONFIG_VFIO_PCI_LIVEUPDATE 1
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		4096UL
 #define __private

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Between the hardware of a function or bridge and linux/luo/pci.h: reading,
+ * comparing, and what a function is reset to. Nothing here writes to a device.
+ */
+
+#include <linux/array_size.h>
+#include <linux/cleanup.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "liveupdate.h"
+#include "pci.h"
+
+/* --- registers */
+
+/* As in &luo_pci_device.windows. */
+static const u8 pci_state_windows[LUO_PCI_WINDOWS] = {
+	PCI_IO_BASE,
+	PCI_MEMORY_BASE,
+	PCI_PREF_MEMORY_BASE,
+	PCI_PREF_BASE_UPPER32,
+	PCI_PREF_LIMIT_UPPER32,
+};
+
+static void pci_state_read_bridge(struct pci_dev *dev,
+				  struct luo_pci_device *wire)
+{
+	u16 io;
+
+	pci_read_config_dword(dev, PCI_PRIMARY_BUS, &wire->bus_numbers);
+	wire->bus_numbers &= ~PCI_SEC_LATENCY_TIMER_MASK;
+
+	for (int i = 0; i < LUO_PCI_WINDOWS; i++)
+		pci_read_config_dword(dev, pci_state_windows[i],
+				      &wire->windows[i]);
+	/* Secondary Status is in the same dword. */
+	pci_read_config_word(dev, PCI_IO_BASE, &io);
+	wire->windows[0] = io;
+	pci_read_config_dword(dev, PCI_IO_BASE_UPPER16, &wire->io_upper);
+}
+
+static void pci_state_read_subsystem(struct pci_dev *dev,
+				     struct luo_pci_device *wire)
+{
+	int pos = PCI_SUBSYSTEM_VENDOR_ID;
+
+	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE) {
+		pos = pci_find_capability(dev, PCI_CAP_ID_SSVID);
+		if (!pos)
+			return;
+		pos += PCI_SSVID_VENDOR_ID;
+	}
+	pci_read_config_word(dev, pos, &wire->subsystem_vendor);
+	pci_read_config_word(dev, pos + 2, &wire->subsystem);
+}
+
+/* Sets what comes with a window on a bridge that the kernel has set up. */
+static u16 pci_state_flags(struct pci_dev *dev)
+{
+	u16 flags = 0;
+
+	if (dev->broken_intx_masking)
+		flags |= LUO_PCI_INTX_STUCK;
+	if (dev->io_window)
+		flags |= LUO_PCI_IO_WINDOW;
+	if (dev->pref_window)
+		flags |= LUO_PCI_PREF_WINDOW;
+	if (dev->pref_64_window)
+		flags |= LUO_PCI_PREF_64;
+
+	return flags;
+}
+
+/**
+ * pci_liveupdate_read - Read what the wire holds of a device.
+ * @dev:  The device; its header type and config size must be known, and all the
+ *        rest only for &luo_pci_device.flags and .vf_buses.
+ * @wire: Where to put it. &luo_pci_device.kind, .parent and .owner are not
+ *        touched.
+ *
+ * Return: 0, or -ENODEV if the device does not answer.
+ */
+int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
+{
+	u32 id;
+	int pos;
+
+	wire->segment = pci_domain_nr(dev->bus);
+	wire->bus = dev->bus->number;
+	wire->devfn = dev->devfn;
+
+	pci_read_config_dword(dev, PCI_VENDOR_ID, &id);
+	if (PCI_POSSIBLE_ERROR(id))
+		return -ENODEV;
+	wire->vendor = id;
+	wire->device = id >> 16;
+	pci_state_read_subsystem(dev, wire);
+	pci_read_config_dword(dev, PCI_CLASS_REVISION, &wire->class_revision);
+	wire->serial = pci_get_dsn(dev);
+
+	pci_read_config_word(dev, PCI_COMMAND, &wire->command);
+	wire->flags = pci_state_flags(dev);
+#ifdef CONFIG_PCI_IOV
+	wire->vf_buses = dev->is_physfn ? dev->sriov->max_VF_buses : 0;
+#endif
+
+	pos = pci_find_ext_capability(dev, PCI_EXT_CAP_ID_ACS);
+	if (pos)
+		pci_read_config_word(dev, pos + PCI_ACS_CTRL, &wire->acs);
+	pos = pci_find_capability(dev, PCI_CAP_ID_EXP);
+	if (pos) {
+		pci_read_config_word(dev, pos + PCI_EXP_DEVCTL, &wire->devctl);
+		pci_read_config_word(dev, pos + PCI_EXP_DEVCTL2,
+				     &wire->devctl2);
+	}
+
+	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
+		pci_state_read_bridge(dev, wire);
+
+	return 0;
+}
+
+/*
+ * What the old kernel may still change after it froze: it switches off the
+ * interrupts and the error reporting of a port.
+ */
+#define PCI_STATE_DEVCTL_ERRORS	(PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | \
+				 PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE)
+
+static const char *pci_state_bars_differ(struct pci_dev *dev,
+					 const struct pci_liveupdate *lu)
+{
+	for (unsigned int i = 0; i < lu->nr_bars; i++) {
+		const struct luo_pci_bar *bar = &lu->bars[i];
+		u32 low, high = 0;
+
+		if (bar->offset + bar->width / 8 > dev->cfg_size)
+			return "configuration space is smaller";
+		pci_read_config_dword(dev, bar->offset, &low);
+		if (bar->width == 64)
+			pci_read_config_dword(dev, bar->offset + 4, &high);
+		if (((u64)high << 32 | low) != bar->value)
+			return "a BAR has changed";
+	}
+
+	return NULL;
+}
+
+/**
+ * pci_liveupdate_differs - Is a device not what was preserved?
+ * @dev: The device; header type and config size must be known.
+ * @lu:  What was preserved.
+ *
+ * Return: NULL if it is the same and as it was, else what differs.
+ */
+const char *pci_liveupdate_differs(struct pci_dev *dev,
+				   const struct pci_liveupdate *lu)
+{
+	const struct luo_pci_device *wire = &lu->wire;
+	struct pci_dev *parent = pci_upstream_bridge(dev);
+	bool bridge = wire->kind == LUO_PCI_BRIDGE;
+	struct luo_pci_device found = {};
+	u16 port = bridge ? PCI_COMMAND_INTX_DISABLE : 0;
+
+	if (pci_liveupdate_read(dev, &found))
+		return "it does not answer";
+	if (found.vendor != wire->vendor || found.device != wire->device ||
+	    found.subsystem_vendor != wire->subsystem_vendor ||
+	    found.subsystem != wire->subsystem ||
+	    found.class_revision != wire->class_revision ||
+	    bridge != (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE))
+		return "another device is in its place";
+	if (found.serial != wire->serial)
+		return "another device of the same make is in its place";
+	if ((parent ? parent->liveupdate : NULL) != lu->parent)
+		return "it is not below the same bridge";
+	if ((found.command ^ wire->command) & ~port)
+		return "Command has changed, it was reset";
+	if (found.bus_numbers != wire->bus_numbers)
+		return "the bridge has lost its bus numbers";
+	if (memcmp(found.windows, wire->windows, sizeof(found.windows)) ||
+	    found.io_upper != wire->io_upper)
+		return "the bridge has lost its windows";
+	if (found.acs != wire->acs)
+		return "ACS Control has changed";
+	if ((found.devctl ^ wire->devctl) & ~PCI_STATE_DEVCTL_ERRORS)
+		return "Device Control has changed";
+	if (found.devctl2 != wire->devctl2)
+		return "Device Control 2 has changed";
+
+	return pci_state_bars_differ(dev, lu);
+}
+
+/* --- BARs */
+
+static bool pci_state_read_bar(struct pci_dev *dev, u16 offset, u64 size,
+			       bool rom, struct luo_pci_bar *bar)
+{
+	u32 low, high = 0;
+
+	if (!size)
+		return false;
+
+	pci_read_config_dword(dev, offset, &low);
+	bar->width = 32;
+	if (!rom && !(low & PCI_BASE_ADDRESS_SPACE_IO) &&
+	    (low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
+	    PCI_BASE_ADDRESS_MEM_TYPE_64) {
+		pci_read_config_dword(dev, offset + 4, &high);
+		bar->width = 64;
+	}
+	bar->offset = offset;
+	bar->value = (u64)high << 32 | low;
+	bar->size = size;
+
+	return true;
+}
+
+/**
+ * pci_liveupdate_read_bars - Read the BARs of a device that was set up.
+ * @dev:  The device.
+ * @bars: Room for %PCI_LIVEUPDATE_MAX_BARS, in the order of their offsets.
+ *
+ * Return: how many there are.
+ */
+int pci_liveupdate_read_bars(struct pci_dev *dev, struct luo_pci_bar *bars)
+{
+	bool bridge = dev->hdr_type == PCI_HEADER_TYPE_BRIDGE;
+	int nr = 0, last = bridge ? 2 : PCI_STD_NUM_BARS;
+
+	for (int i = 0; i < last; i++)
+		nr += pci_state_read_bar(dev, PCI_BASE_ADDRESS_0 + 4 * i,
+					 pci_resource_len(dev, i), false,
+					 &bars[nr]);
+	nr += pci_state_read_bar(dev, bridge ? PCI_ROM_ADDRESS1 :
+				 PCI_ROM_ADDRESS,
+				 pci_resource_len(dev, PCI_ROM_RESOURCE), true,
+				 &bars[nr]);
+#ifdef CONFIG_PCI_IOV
+	for (int i = 0; dev->is_physfn && i < PCI_SRIOV_NUM_BARS; i++)
+		nr += pci_state_read_bar(dev, dev->sriov->pos + PCI_SRIOV_BAR +
+					 4 * i, dev->sriov->barsz[i], false,
+					 &bars[nr]);
+#endif
+
+	return nr;
+}
+
+/* --- what a function is reset to */
+
+/*
+ * &struct pci_saved_state is private to PCI and may change with any release. What
+ * crosses are registers: this is where in it each one is. If an assertion here
+ * fails, or the KUnit test that compares them with a device, add to the table
+ * what pci_save_state() saves now; a register that is not in it becomes what it
+ * is in the running device.
+ */
+static_assert(sizeof_field(struct pci_saved_state, config_space) ==
+	      PCI_STD_HEADER_SIZEOF);
+static_assert(sizeof_field(struct pci_cap_saved_data, data[0]) == 4);
+
+static const struct {
+	u16 cap;
+	u16 offset;	/* of the register in the capability */
+	u16 where;	/* in &pci_cap_saved_data.data, in bytes */
+	u8 width;
+} pci_state_saved[] = {
+	/* pci_save_pcie_state() */
+	{ PCI_CAP_ID_EXP, PCI_EXP_DEVCTL, 0, 2 },
+	{ PCI_CAP_ID_EXP, PCI_EXP_LNKCTL, 2, 2 },
+	{ PCI_CAP_ID_EXP, PCI_EXP_SLTCTL, 4, 2 },
+	{ PCI_CAP_ID_EXP, PCI_EXP_RTCTL, 6, 2 },
+	{ PCI_CAP_ID_EXP, PCI_EXP_DEVCTL2, 8, 2 },
+	{ PCI_CAP_ID_EXP, PCI_EXP_LNKCTL2, 10, 2 },
+	{ PCI_CAP_ID_EXP, PCI_EXP_SLTCTL2, 12, 2 },
+	/* pci_save_pcix_state() */
+	{ PCI_CAP_ID_PCIX, PCI_X_CMD, 0, 2 },
+	/* pci_save_aer_state() */
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_ERR,
+	  PCI_ERR_UNCOR_MASK, 0, 4 },
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_ERR,
+	  PCI_ERR_UNCOR_SEVER, 4, 4 },
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_ERR,
+	  PCI_ERR_COR_MASK, 8, 4 },
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_ERR,
+	  PCI_ERR_CAP, 12, 4 },
+	/* pci_save_ltr_state() */
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_LTR,
+	  PCI_LTR_MAX_SNOOP_LAT, 0, 4 },
+	/* pci_save_aspm_l1ss_state() */
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_L1SS,
+	  PCI_L1SS_CTL2, 0, 4 },
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_L1SS,
+	  PCI_L1SS_CTL1, 4, 4 },
+	/* pci_save_ptm_state() */
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_PTM,
+	  PCI_PTM_CTRL, 0, 4 },
+	/* pci_save_dpc_state() */
+	{ LUO_PCI_CAPABILITY_EXTENDED | PCI_EXT_CAP_ID_DPC,
+	  PCI_EXP_DPC_CTL, 0, 2 },
+};
+
+static_assert(PCI_STD_HEADER_SIZEOF / 4 + ARRAY_SIZE(pci_state_saved) <=
+	      PCI_LIVEUPDATE_MAX_REGISTERS);
+
+static void *pci_state_saved_cap(struct pci_saved_state *state, int i)
+{
+	struct pci_cap_saved_data *cap = state->cap;
+	u16 id = pci_state_saved[i].cap & ~LUO_PCI_CAPABILITY_EXTENDED;
+	bool extended = pci_state_saved[i].cap & LUO_PCI_CAPABILITY_EXTENDED;
+
+	while (cap->size) {
+		if (cap->cap_nr == id && cap->cap_extended == extended) {
+			if (pci_state_saved[i].where +
+			    pci_state_saved[i].width > cap->size)
+				return NULL;
+			return (void *)cap->data + pci_state_saved[i].where;
+		}
+		cap = (void *)(cap + 1) + cap->size;
+	}
+
+	return NULL;
+}
+
+/**
+ * pci_liveupdate_pristine - Take the registers out of a saved state.
+ * @dev:       The device.
+ * @state:     Its saved state.
+ * @registers: Room for %PCI_LIVEUPDATE_MAX_REGISTERS.
+ *
+ * Return: how many there are.
+ */
+unsigned int pci_liveupdate_pristine(struct pci_dev *dev,
+				     const struct pci_saved_state *state,
+				     struct luo_pci_register *registers)
+{
+	struct luo_pci_register *reg = registers;
+
+	for (int i = 0; i < PCI_STD_HEADER_SIZEOF / 4; i++) {
+		reg->offset = 4 * i;
+		reg->width = 4;
+		reg->value = state->config_space[i];
+		reg++;
+	}
+
+	for (int i = 0; i < ARRAY_SIZE(pci_state_saved); i++) {
+		void *saved = pci_state_saved_cap((void *)state, i);
+
+		if (!saved)
+			continue;
+		reg->capability = pci_state_saved[i].cap;
+		reg->offset = pci_state_saved[i].offset;
+		reg->width = pci_state_saved[i].width;
+		reg->value = reg->width == 2 ? *(u16 *)saved : *(u32 *)saved;
+		reg++;
+	}
+
+	return reg - registers;
+}
+
+static void *pci_state_saved_register(struct pci_saved_state *state,
+				      const struct luo_pci_register *reg)
+{
+	if (!reg->capability) {
+		if (reg->width != 4 || reg->offset & 3 ||
+		    reg->offset >= PCI_STD_HEADER_SIZEOF)
+			return NULL;
+		return &state->config_space[reg->offset / 4];
+	}
+
+	for (int i = 0; i < ARRAY_SIZE(pci_state_saved); i++) {
+		if (pci_state_saved[i].cap == reg->capability &&
+		    pci_state_saved[i].offset == reg->offset &&
+		    pci_state_saved[i].width == reg->width)
+			return pci_state_saved_cap(state, i);
+	}
+
+	return NULL;
+}
+
+/**
+ * pci_liveupdate_make_pristine - Make a saved state of registers.
+ * @dev:       The device, running.
+ * @registers: What it is to be reset to.
+ * @nr:        Their number.
+ *
+ * Return: the state, for pci_load_and_free_saved_state(); NULL if memory is
+ * short.
+ */
+struct pci_saved_state *
+pci_liveupdate_make_pristine(struct pci_dev *dev,
+			     const struct luo_pci_register *registers,
+			     unsigned int nr)
+{
+	struct pci_saved_state *state;
+
+	if (pci_save_state(dev))
+		return NULL;
+	state = pci_store_saved_state(dev);
+	if (!state)
+		return NULL;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		void *saved = pci_state_saved_register(state, &registers[i]);
+
+		if (!saved)
+			continue;
+		if (registers[i].width == 2)
+			*(u16 *)saved = registers[i].value;
+		else
+			*(u32 *)saved = registers[i].value;
+	}
+
+	return state;
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What of linux/luo/pci.h can be told to be wrong without looking at hardware.
+ *
+ * Nothing here knows struct pci_dev, so that the tests of the wire can build it
+ * for user space.
+ */
+
+#include <linux/array_size.h>
+#include <linux/errno.h>
+#include <linux/log2.h>
+#include <linux/luo_abi.h>
+#include <linux/luo_tag.h>
+#include <linux/pci_regs.h>
+#include <linux/stddef.h>
+#include <linux/string.h>
+
+#include "liveupdate_wire.h"
+
+#define PCI_LIVEUPDATE_FLAGS	(LUO_PCI_INTX_STUCK | LUO_PCI_IO_WINDOW | \
+				 LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64)
+
+LUO_TAG(pci_liveupdate_tag,
+	.name = LUO_PCI_TAG,
+	.kind = LUO_ABI_TAG_FLB,
+	.magic = LUO_ABI_MAGIC_PCI,
+	.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
+
+static const struct luo_abi_type pci_liveupdate_types[] = {
+	{
+		.type = LUO_PCI_DEVICES,
+		.size = sizeof(struct luo_pci_device),
+		.min_size = sizeof(struct luo_pci_device),
+		.min = 1,
+		.max = 1,
+		.max_entries = 1 << 12,
+	},
+	{
+		.type = LUO_PCI_BARS,
+		.size = sizeof(struct luo_pci_bar),
+		.min_size = sizeof(struct luo_pci_bar),
+		.min = 1,
+		.max = 1,
+		.max_entries = 1 << 16,
+	},
+	{
+		.type = LUO_PCI_REGISTERS,
+		.size = sizeof(struct luo_pci_register),
+		.min_size = sizeof(struct luo_pci_register),
+		.min = 1,
+		.max = 1,
+		.max_entries = 1 << 18,
+	},
+};
+
+const struct luo_abi_format pci_liveupdate_format = {
+	.tag = &pci_liveupdate_tag,
+	.types = pci_liveupdate_types,
+	.nr_types = ARRAY_SIZE(pci_liveupdate_types),
+};
+
+#define REFUSE(r, record, type, field, expected, found)			\
+	luo_abi_refuse(r, record, offsetof(type, field), expected, found)
+
+/* The @nr'th device, counted from 1. A reader has no memory, so it walks. */
+static bool pci_wire_device(struct luo_abi_reader *r, u32 nr,
+			    struct luo_pci_device *dev)
+{
+	struct luo_abi_array_it it;
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
+	while (nr && luo_abi_array_next(&it, dev, sizeof(*dev))) {
+		if (!--nr)
+			return true;
+	}
+
+	return false;
+}
+
+static u64 pci_wire_place(const struct luo_pci_device *dev)
+{
+	return (u64)dev->segment << 16 | dev->bus << 8 | dev->devfn;
+}
+
+static bool pci_wire_owner_is_valid(const struct luo_pci_device *dev)
+{
+	size_t len = strnlen((const char *)dev->owner, sizeof(dev->owner));
+
+	for (size_t i = len; i < sizeof(dev->owner); i++) {
+		if (dev->owner[i])
+			return false;
+	}
+
+	return len < sizeof(dev->owner) &&
+	       (dev->kind == LUO_PCI_FUNCTION) == (len > 0);
+}
+
+static bool pci_wire_has_bridge_parts(const struct luo_pci_device *dev)
+{
+	u32 any = dev->bus_numbers | dev->io_upper;
+
+	for (int i = 0; i < LUO_PCI_WINDOWS; i++)
+		any |= dev->windows[i];
+
+	return any;
+}
+
+static int pci_wire_check_device(struct luo_abi_reader *r,
+				 const struct luo_abi_record *record,
+				 const struct luo_pci_device *dev, u32 nr)
+{
+	struct luo_pci_device parent;
+
+	if (dev->kind != LUO_PCI_FUNCTION && dev->kind != LUO_PCI_BRIDGE)
+		return REFUSE(r, record, struct luo_pci_device, kind,
+			      LUO_PCI_FUNCTION, dev->kind);
+	if (dev->flags & ~PCI_LIVEUPDATE_FLAGS)
+		return REFUSE(r, record, struct luo_pci_device, flags,
+			      PCI_LIVEUPDATE_FLAGS, dev->flags);
+	if (dev->kind == LUO_PCI_FUNCTION && pci_wire_has_bridge_parts(dev))
+		return REFUSE(r, record, struct luo_pci_device, bus_numbers, 0,
+			      dev->bus_numbers);
+	if (!pci_wire_owner_is_valid(dev))
+		return REFUSE(r, record, struct luo_pci_device, owner, 0,
+			      dev->owner[0]);
+	if (!dev->parent)
+		return 0;
+	if (dev->parent >= nr || !pci_wire_device(r, dev->parent, &parent) ||
+	    parent.kind != LUO_PCI_BRIDGE || parent.segment != dev->segment)
+		return REFUSE(r, record, struct luo_pci_device, parent, nr - 1,
+			      dev->parent);
+
+	return 0;
+}
+
+static int pci_wire_check_devices(struct luo_abi_reader *r)
+{
+	const struct luo_abi_record *record;
+	struct luo_pci_device dev;
+	struct luo_abi_array_it it;
+	u64 place, last = 0;
+	u32 nr = 0;
+	int err;
+
+	record = luo_abi_next(r, NULL, LUO_PCI_DEVICES);
+	luo_abi_array_begin(&it, record);
+	while (luo_abi_array_next(&it, &dev, sizeof(dev))) {
+		place = pci_wire_place(&dev);
+		if (nr++ && place <= last)
+			return REFUSE(r, record, struct luo_pci_device, segment,
+				      last + 1, place);
+		last = place;
+		err = pci_wire_check_device(r, record, &dev, nr);
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+/* Walks devices beside something that is in their order. */
+struct pci_wire_devices {
+	struct luo_abi_array_it it;
+	struct luo_pci_device dev;
+	u32 nr;
+};
+
+static void pci_wire_devices_begin(struct pci_wire_devices *devices,
+				   struct luo_abi_reader *r)
+{
+	luo_abi_array_begin(&devices->it,
+			    luo_abi_next(r, NULL, LUO_PCI_DEVICES));
+	devices->nr = 0;
+}
+
+static bool pci_wire_devices_seek(struct pci_wire_devices *devices, u32 nr)
+{
+	while (devices->nr < nr) {
+		if (!luo_abi_array_next(&devices->it, &devices->dev,
+					sizeof(devices->dev)))
+			return false;
+		devices->nr++;
+	}
+
+	return nr && devices->nr == nr;
+}
+
+static bool pci_wire_bar_can_be_at(const struct luo_pci_device *dev, u16 offset,
+				   u8 width)
+{
+	bool function = dev->kind == LUO_PCI_FUNCTION;
+	u16 last = function ? PCI_BASE_ADDRESS_5 : PCI_BASE_ADDRESS_1;
+	u16 rom = function ? PCI_ROM_ADDRESS : PCI_ROM_ADDRESS1;
+
+	if (offset & 3 || (width != 32 && width != 64))
+		return false;
+	if (offset == rom)
+		return width == 32;
+	if (offset >= PCI_CFG_SPACE_SIZE)
+		return function &&
+		       offset + width / 8 <= PCI_CFG_SPACE_EXP_SIZE;
+
+	return offset >= PCI_BASE_ADDRESS_0 &&
+	       offset + width / 8 <= last + sizeof(u32);
+}
+
+static bool pci_wire_bar_is_rom(u16 offset)
+{
+	return offset == PCI_ROM_ADDRESS || offset == PCI_ROM_ADDRESS1;
+}
+
+/*
+ * The bits of a BAR that say what it is: PCIe 7.5.1.2.1, 7.5.1.2.4, and the
+ * smallest that it can decode there.
+ */
+static u64 pci_wire_bar_smallest(const struct luo_pci_bar *bar, u64 *type)
+{
+	if (pci_wire_bar_is_rom(bar->offset)) {
+		*type = ~(u64)PCI_ROM_ADDRESS_MASK;
+		return 2048;
+	}
+	if (bar->value & PCI_BASE_ADDRESS_SPACE_IO) {
+		*type = ~PCI_BASE_ADDRESS_IO_MASK;
+		return 4;
+	}
+	*type = ~PCI_BASE_ADDRESS_MEM_MASK;
+
+	return 16;
+}
+
+static bool pci_wire_bar_is_wide(const struct luo_pci_bar *bar)
+{
+	return !pci_wire_bar_is_rom(bar->offset) &&
+	       !(bar->value & PCI_BASE_ADDRESS_SPACE_IO) &&
+	       (bar->value & PCI_BASE_ADDRESS_MEM_TYPE_MASK) ==
+	       PCI_BASE_ADDRESS_MEM_TYPE_64;
+}
+
+static int pci_wire_check_bar(struct luo_abi_reader *r,
+			      const struct luo_abi_record *record,
+			      const struct luo_pci_bar *bar)
+{
+	u64 smallest, type, limit = bar->width == 64 ? 0 : 1ULL << 32;
+
+	smallest = pci_wire_bar_smallest(bar, &type);
+	if (!is_power_of_2(bar->size) || bar->size < smallest ||
+	    (limit && bar->size >= limit))
+		return REFUSE(r, record, struct luo_pci_bar, size, smallest,
+			      bar->size);
+	if (pci_wire_bar_is_wide(bar) != (bar->width == 64))
+		return REFUSE(r, record, struct luo_pci_bar, width,
+			      bar->width == 64 ? 32 : 64, bar->width);
+	if ((bar->value & ~type & (bar->size - 1)) ||
+	    (limit && bar->value >= limit))
+		return REFUSE(r, record, struct luo_pci_bar, value, 0,
+			      bar->value);
+	if (bar->reserved)
+		return REFUSE(r, record, struct luo_pci_bar, reserved, 0,
+			      bar->reserved);
+
+	return 0;
+}
+
+static int pci_wire_check_bars(struct luo_abi_reader *r)
+{
+	const struct luo_abi_record *record;
+	struct pci_wire_devices devices;
+	struct luo_abi_array_it it;
+	struct luo_pci_bar bar;
+	u32 last_device = 0;
+	u16 next = 0;
+	int err;
+
+	pci_wire_devices_begin(&devices, r);
+	record = luo_abi_next(r, NULL, LUO_PCI_BARS);
+	luo_abi_array_begin(&it, record);
+	while (luo_abi_array_next(&it, &bar, sizeof(bar))) {
+		if (!pci_wire_devices_seek(&devices, bar.device))
+			return REFUSE(r, record, struct luo_pci_bar, device,
+				      devices.nr, bar.device);
+		if (bar.device != last_device)
+			next = 0;
+		if (bar.offset < next ||
+		    !pci_wire_bar_can_be_at(&devices.dev, bar.offset, bar.width))
+			return REFUSE(r, record, struct luo_pci_bar, offset,
+				      next, bar.offset);
+		last_device = bar.device;
+		next = bar.offset + bar.width / 8;
+		err = pci_wire_check_bar(r, record, &bar);
+		if (err)
+			return err;
+	}
+
+	return 0;
+}
+
+static int pci_wire_check_registers(struct luo_abi_reader *r)
+{
+	const struct luo_abi_record *record;
+	struct pci_wire_devices devices;
+	struct luo_pci_register reg;
+	struct luo_abi_array_it it;
+
+	pci_wire_devices_begin(&devices, r);
+	record = luo_abi_next(r, NULL, LUO_PCI_REGISTERS);
+	luo_abi_array_begin(&it, record);
+	while (luo_abi_array_next(&it, &reg, sizeof(reg))) {
+		if (!pci_wire_devices_seek(&devices, reg.device) ||
+		    devices.dev.kind != LUO_PCI_FUNCTION)
+			return REFUSE(r, record, struct luo_pci_register,
+				      device, devices.nr, reg.device);
+		if (reg.width != 2 && reg.width != 4)
+			return REFUSE(r, record, struct luo_pci_register,
+				      width, 4, reg.width);
+	}
+
+	return 0;
+}
+
+/**
+ * pci_liveupdate_check - Check what the records mean.
+ * @r: A blob of %LUO_PCI_TAG that luo_abi_open() or luo_abi_check() found to be
+ *     whole.
+ *
+ * After it all that is left to compare is the hardware.
+ *
+ * Return: 0, or -EBADMSG with the reason in @r.
+ */
+int pci_liveupdate_check(struct luo_abi_reader *r)
+{
+	return pci_wire_check_devices(r) ?: pci_wire_check_bars(r) ?:
+	       pci_wire_check_registers(r);
+}

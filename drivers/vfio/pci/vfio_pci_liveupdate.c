@@ -1,0 +1,776 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/**
+ * DOC: vfio-pci devices that keep running across a live update
+ *
+ * The file of a device that is opened through its cdev and bound to an iommufd
+ * can be preserved. The device goes on with DMA while the kernel is replaced;
+ * PCI sees to that (drivers/pci/liveupdate.c). What VFIO keeps is the virtual
+ * device: configuration space as the user has written it, and what of the
+ * device's properties cannot be found out without disturbing it.
+ *
+ * In the new kernel the user retrieves the file, binds it to an iommufd, attaches
+ * it, and finds the device as it was. It is not reset, and nothing of it is
+ * enabled or disabled on the way. Until the session is finished it can be opened
+ * in no other way. Closed after that, it is reset as ever.
+ *
+ * Not preserved: what belongs to the VMM's process, that is eventfds, ioeventfds
+ * and mappings of BARs.
+ *
+ * Refused: devices whose DMA is translated (no IOMMU can be preserved yet),
+ * interrupts that are enabled when the kernel is replaced, VGA and
+ * vendor-specific regions, exported dma-bufs, low power states, PASIDs.
+ */
+
+#include <linux/cleanup.h>
+#include <linux/file.h>
+#include <linux/io.h>
+#include <linux/iommufd.h>
+#include <linux/kexec_handover.h>
+#include <linux/liveupdate.h>
+#include <linux/luo_abi.h>
+#include <linux/pci.h>
+#include <linux/pci_liveupdate.h>
+#include <linux/pm_runtime.h>
+#include <linux/slab.h>
+#include <linux/vfio.h>
+
+#include "vfio_pci_liveupdate_wire.h"
+#include "vfio_pci_priv.h"
+
+/* What the drivers' files have in common is what PCI gives devices by. */
+static struct pci_driver *vfio_pci_liveupdate_driver;
+static const struct vfio_device_ops *vfio_pci_liveupdate_ops;
+
+/**
+ * struct vfio_pci_outgoing - A device that is preserved for the next kernel.
+ * @writer: Its blob.
+ * @token:  By which PCI knows it.
+ */
+struct vfio_pci_outgoing {
+	struct luo_abi_writer writer;
+	u64 token;
+};
+
+/**
+ * struct vfio_pci_incoming - A device that the previous kernel has preserved.
+ * @vdev:    The device, while the file is retrieved.
+ * @dev:     What was handed over.
+ * @config:  Virtual configuration space, all of it.
+ * @adopted: The user has bound it.
+ */
+struct vfio_pci_incoming {
+	struct vfio_pci_core_device *vdev;
+	struct luo_vfio_pci_device dev;
+	u8 config[LUO_VFIO_PCI_CONFIG_SIZE + LUO_VFIO_PCI_EXTENDED_SIZE];
+	bool adopted;
+};
+
+/* As many as fit, so that a chain ends that leads back to itself. */
+#define VFIO_PCI_LIVEUPDATE_CAPS					\
+	((PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / PCI_CAP_SIZEOF)
+
+#define VFIO_PCI_BLOB_SIZE						\
+	(sizeof(struct luo_abi_header) +				\
+	 3 * sizeof(struct luo_abi_record) +				\
+	 sizeof(struct luo_vfio_pci_device) +				\
+	 sizeof(struct luo_vfio_pci_config) +				\
+	 sizeof(struct luo_vfio_pci_extended))
+
+static struct vfio_pci_core_device *vfio_pci_liveupdate_vdev(struct file *file)
+{
+	struct vfio_device *device = vfio_device_from_cdev_file(file);
+
+	if (!device || device->ops != vfio_pci_liveupdate_ops)
+		return NULL;
+
+	return container_of(device, struct vfio_pci_core_device, vdev);
+}
+
+/* --- the old kernel */
+
+static bool vfio_pci_liveupdate_can_preserve(struct liveupdate_file_handler *fh,
+					     struct file *file)
+{
+	return vfio_pci_liveupdate_vdev(file);
+}
+
+/* What would be lost. Return: why the device cannot be preserved, or NULL. */
+static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *vdev)
+{
+	if (vfio_device_is_translated(&vdev->vdev))
+		return "its DMA is translated, and the IOMMU cannot be preserved";
+	if (vdev->has_vga || vdev->num_regions)
+		return "it has VGA or vendor-specific regions";
+	if (vdev->vdev.mig_ops || vdev->vdev.log_ops)
+		return "it has a migration state";
+	if (!vdev->pci_saved_state)
+		return "nobody knows what it would be reset to";
+
+	return NULL;
+}
+
+/* What the user can end. */
+static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
+{
+	if (vdev->irq_type != VFIO_PCI_NUM_IRQS)
+		return "its interrupts are enabled";
+	if (vdev->pm_runtime_engaged)
+		return "it is in a low power state";
+	if (vdev->sriov_active)
+		return "its virtual functions are enabled";
+	if (!list_empty(&vdev->dmabufs))
+		return "its BARs are exported as dma-bufs";
+
+	return NULL;
+}
+
+static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
+					     struct luo_vfio_pci_device *dev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	dev->pci_token = vdev->outgoing->token;
+	dev->config_size = pdev->cfg_size;
+	if (vdev->reset_works)
+		dev->flags |= LUO_VFIO_PCI_RESET_WORKS;
+	if (vdev->pci_2_3)
+		dev->flags |= LUO_VFIO_PCI_MASKS_INTX;
+	if (vdev->nointx)
+		dev->flags |= LUO_VFIO_PCI_NO_INTX;
+	if (vdev->needs_reset)
+		dev->flags |= LUO_VFIO_PCI_NEEDS_RESET;
+	if (vdev->nointxmask)
+		dev->flags |= LUO_VFIO_PCI_NOINTXMASK;
+	if (vdev->disable_idle_d3)
+		dev->flags |= LUO_VFIO_PCI_DISABLE_IDLE_D3;
+	if (vdev->disable_vga)
+		dev->flags |= LUO_VFIO_PCI_DISABLE_VGA;
+
+	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++)
+		dev->rbars[i] = vdev->rbar[i];
+	dev->msix_bar = vdev->msix_bar;
+	dev->msix_offset = vdev->msix_bar == 0xff ? 0 : vdev->msix_offset;
+	dev->msix_size = vdev->msix_bar == 0xff ? 0 : vdev->msix_size;
+	for (int i = 0; i < LUO_VFIO_PCI_BARS; i++) {
+		dev->bar_starts[i] = pci_resource_start(pdev, i);
+		dev->bar_sizes[i] = pci_resource_len(pdev, i);
+	}
+}
+
+/*
+ * Where there is no capability there is no virtual register either, and nobody
+ * has ever put anything into @from.
+ */
+static void vfio_pci_liveupdate_copy_config(struct vfio_pci_core_device *vdev,
+					    u8 *to, const u8 *from, u32 offset,
+					    u32 size)
+{
+	for (u32 i = 0; i < size; i++) {
+		if (vdev->pci_config_map[offset + i] != PCI_CAP_ID_INVALID)
+			to[i] = from[offset + i];
+	}
+}
+
+/*
+ * IDs of capabilities are not virtual. What is there in the virtual space need
+ * not be right: reading the MSI capability's control register changes its ID.
+ */
+static void vfio_pci_liveupdate_copy_ids(struct vfio_pci_core_device *vdev,
+					 u8 *to)
+{
+	int ttl = VFIO_PCI_LIVEUPDATE_CAPS;
+	u8 pos = to[PCI_CAPABILITY_LIST];
+
+	while (pos >= PCI_STD_HEADER_SIZEOF && ttl--) {
+		to[pos + PCI_CAP_LIST_ID] = vdev->pci_config_map[pos];
+		pos = to[pos + PCI_CAP_LIST_NEXT];
+	}
+}
+
+static int vfio_pci_liveupdate_write(struct vfio_pci_core_device *vdev)
+{
+	struct luo_abi_writer *w = &vdev->outgoing->writer;
+	struct luo_vfio_pci_extended *extended;
+	struct luo_vfio_pci_config *config;
+	struct luo_vfio_pci_device *dev;
+
+	dev = luo_abi_append(w, LUO_VFIO_PCI_DEVICE, sizeof(*dev));
+	if (dev)
+		vfio_pci_liveupdate_write_device(vdev, dev);
+
+	config = luo_abi_append(w, LUO_VFIO_PCI_CONFIG, sizeof(*config));
+	if (config) {
+		vfio_pci_liveupdate_copy_config(vdev, config->bytes,
+						vdev->vconfig, 0,
+						sizeof(config->bytes));
+		vfio_pci_liveupdate_copy_ids(vdev, config->bytes);
+	}
+
+	if (vdev->pdev->cfg_size > LUO_VFIO_PCI_CONFIG_SIZE) {
+		extended = luo_abi_append(w, LUO_VFIO_PCI_EXTENDED,
+					  sizeof(*extended));
+		if (extended)
+			vfio_pci_liveupdate_copy_config(vdev, extended->bytes,
+							vdev->vconfig,
+							LUO_VFIO_PCI_CONFIG_SIZE,
+							sizeof(extended->bytes));
+	}
+
+	return luo_abi_seal(w);
+}
+
+/* Under the set's lock the device is neither opened nor closed. */
+static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev,
+					       struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_outgoing *outgoing;
+	const char *why;
+	void *blob;
+	int err;
+
+	lockdep_assert_held(&vdev->vdev.dev_set->lock);
+
+	if (!vdev->vdev.cdev_opened || vdev->vdev.liveupdate_incoming)
+		return -EBUSY;
+
+	why = vfio_pci_liveupdate_unsupported(vdev);
+	if (why) {
+		pci_info(vdev->pdev, "live update: not preserved: %s\n", why);
+		return -EOPNOTSUPP;
+	}
+
+	outgoing = kzalloc_obj(*outgoing);
+	if (!outgoing)
+		return -ENOMEM;
+
+	blob = kho_alloc_preserve(VFIO_PCI_BLOB_SIZE);
+	if (IS_ERR(blob)) {
+		err = PTR_ERR(blob);
+		goto out_free;
+	}
+
+	err = pci_liveupdate_preserve(vdev->pdev, args->handler,
+				      vdev->pci_saved_state, &outgoing->token);
+	if (err)
+		goto out_blob;
+
+	luo_abi_begin(&outgoing->writer, &vfio_pci_liveupdate_format, blob,
+		      VFIO_PCI_BLOB_SIZE);
+	vdev->outgoing = outgoing;
+	args->serialized_data = virt_to_phys(blob);
+
+	return 0;
+
+out_blob:
+	kho_unpreserve_free(blob);
+out_free:
+	kfree(outgoing);
+	return err;
+}
+
+static int vfio_pci_liveupdate_preserve(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
+
+	guard(mutex)(&vdev->vdev.dev_set->lock);
+
+	return vfio_pci_liveupdate_preserve_locked(vdev, args);
+}
+
+static void vfio_pci_liveupdate_unpreserve(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
+	struct vfio_pci_outgoing *outgoing;
+
+	guard(mutex)(&vdev->vdev.dev_set->lock);
+
+	outgoing = vdev->outgoing;
+	vdev->outgoing = NULL;
+	pci_liveupdate_unpreserve(vdev->pdev);
+	luo_abi_end(&outgoing->writer);
+	kho_unpreserve_free(phys_to_virt(args->serialized_data));
+	kfree(outgoing);
+}
+
+/*
+ * Whoever changes the virtual device is through when the gate is taken, and is
+ * turned away after that. What the user does to the device itself, through its
+ * BARs, changes nothing that is written here.
+ */
+static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
+	const char *why;
+	int err;
+
+	guard(rwsem_write)(&vdev->liveupdate_gate);
+
+	scoped_guard(mutex, &vdev->igate)
+		why = vfio_pci_liveupdate_busy(vdev);
+	if (why) {
+		pci_err(vdev->pdev, "live update: called off: %s\n", why);
+		return -EBUSY;
+	}
+
+	err = vfio_pci_liveupdate_write(vdev);
+	if (err) {
+		luo_abi_rewind(&vdev->outgoing->writer);
+		return err;
+	}
+	vdev->liveupdate_frozen = true;
+
+	return 0;
+}
+
+static void vfio_pci_liveupdate_unfreeze(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
+
+	guard(rwsem_write)(&vdev->liveupdate_gate);
+	vdev->liveupdate_frozen = false;
+	luo_abi_rewind(&vdev->outgoing->writer);
+}
+
+/**
+ * vfio_pci_liveupdate_enter - The user wants to change the virtual device.
+ * @vdev:   The device.
+ * @bypass: For vfio_pci_liveupdate_leave().
+ *
+ * Not while accessing user memory.
+ *
+ * Return: 0, or -EBUSY if the kernel is about to be replaced.
+ */
+int vfio_pci_liveupdate_enter(struct vfio_pci_core_device *vdev,
+			      struct pci_liveupdate_bypass *bypass)
+{
+	down_read(&vdev->liveupdate_gate);
+	if (vdev->liveupdate_frozen) {
+		up_read(&vdev->liveupdate_gate);
+		return -EBUSY;
+	}
+	pci_liveupdate_owner_begin(vdev->pdev, bypass);
+
+	return 0;
+}
+
+/**
+ * vfio_pci_liveupdate_leave - Undo vfio_pci_liveupdate_enter().
+ * @vdev:   The device.
+ * @bypass: From vfio_pci_liveupdate_enter().
+ */
+void vfio_pci_liveupdate_leave(struct vfio_pci_core_device *vdev,
+			       struct pci_liveupdate_bypass *bypass)
+{
+	pci_liveupdate_owner_end(vdev->pdev, bypass);
+	up_read(&vdev->liveupdate_gate);
+}
+
+/* --- the new kernel */
+
+static int vfio_pci_liveupdate_read(struct vfio_pci_incoming *incoming, u64 data)
+{
+	const struct luo_abi_record *record;
+	char text[LUO_ABI_FAULT_LEN];
+	struct luo_abi_reader r;
+	int err;
+
+	err = luo_abi_open(&r, &vfio_pci_liveupdate_format, data) ?:
+	      vfio_pci_liveupdate_check(&r);
+	if (err) {
+		pr_err("live update: a device is not given back: %s\n",
+		       luo_abi_fault_text(&r.fault, text, sizeof(text)));
+		return err;
+	}
+
+	record = luo_abi_next(&r, NULL, LUO_VFIO_PCI_DEVICE);
+	luo_abi_get(record, &incoming->dev, sizeof(incoming->dev));
+	record = luo_abi_next(&r, NULL, LUO_VFIO_PCI_CONFIG);
+	luo_abi_get(record, incoming->config, LUO_VFIO_PCI_CONFIG_SIZE);
+	record = luo_abi_next(&r, NULL, LUO_VFIO_PCI_EXTENDED);
+	if (record)
+		luo_abi_get(record, incoming->config + LUO_VFIO_PCI_CONFIG_SIZE,
+			    LUO_VFIO_PCI_EXTENDED_SIZE);
+
+	return 0;
+}
+
+/* The blob is needed until the session is finished: retrieve may be repeated. */
+static void vfio_pci_liveupdate_release(u64 data)
+{
+	struct luo_abi_reader r;
+
+	luo_abi_open(&r, &vfio_pci_liveupdate_format, data);
+	luo_abi_release(&r);
+}
+
+static const char *vfio_pci_liveupdate_differs(struct pci_dev *pdev,
+					       const struct luo_vfio_pci_device *dev)
+{
+	if (pdev->cfg_size != dev->config_size)
+		return "its configuration space has another size";
+	for (int i = 0; i < LUO_VFIO_PCI_BARS; i++) {
+		if (pci_resource_start(pdev, i) != dev->bar_starts[i] ||
+		    pci_resource_len(pdev, i) != dev->bar_sizes[i])
+			return "its BARs are elsewhere";
+	}
+
+	return NULL;
+}
+
+/* With the device's lock. Return: its file, a reference to the device in it. */
+static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
+					     struct vfio_pci_incoming *incoming)
+{
+	struct vfio_pci_core_device *vdev;
+	struct file *file;
+	const char *why;
+
+	device_lock_assert(&pdev->dev);
+
+	/* The driver may still have to find it. */
+	if (pdev->driver != vfio_pci_liveupdate_driver)
+		return ERR_PTR(-EAGAIN);
+	vdev = dev_get_drvdata(&pdev->dev);
+	if (!vdev)
+		return ERR_PTR(-EAGAIN);
+
+	why = vfio_pci_liveupdate_differs(pdev, &incoming->dev);
+	if (why) {
+		pci_err(pdev, "live update: not given back: %s\n", why);
+		return ERR_PTR(-EIO);
+	}
+
+	file = vfio_device_cdev_file(&vdev->vdev);
+	if (IS_ERR(file))
+		return file;
+
+	guard(mutex)(&vdev->vdev.dev_set->lock);
+	incoming->vdev = vdev;
+	vdev->incoming = incoming;
+
+	return file;
+}
+
+static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_incoming *incoming;
+	struct pci_dev *pdev;
+	struct file *file;
+	int err;
+
+	incoming = kvzalloc(sizeof(*incoming), GFP_KERNEL);
+	if (!incoming)
+		return -ENOMEM;
+
+	err = vfio_pci_liveupdate_read(incoming, args->serialized_data);
+	if (err)
+		goto out_free;
+
+	pdev = pci_liveupdate_get(incoming->dev.pci_token);
+	if (IS_ERR(pdev)) {
+		err = PTR_ERR(pdev);
+		if (err == -EAGAIN)
+			goto out_free;
+		/* Somebody has to finish it. */
+		args->private_data = incoming;
+		return err;
+	}
+
+	scoped_guard(device, &pdev->dev)
+		file = vfio_pci_liveupdate_file(pdev, incoming);
+	pci_dev_put(pdev);
+	if (IS_ERR(file)) {
+		err = PTR_ERR(file);
+		if (err == -EAGAIN || err == -ENOMEM) {
+			kvfree(incoming);
+			return -EAGAIN;
+		}
+		args->private_data = incoming;
+		return err;
+	}
+
+	args->private_data = incoming;
+	args->file = file;
+
+	return 0;
+
+out_free:
+	kvfree(incoming);
+	return err == -ENOMEM ? -EAGAIN : err;
+}
+
+/*
+ * The same capabilities at the same places, or a guest would write elsewhere.
+ * Return: where they differ, 0 if they do not.
+ */
+static u32 vfio_pci_liveupdate_differing_cap(struct vfio_pci_core_device *vdev,
+					     const u8 *was, u32 size)
+{
+	u32 link = PCI_CAPABILITY_LIST, pos;
+	int ttl = VFIO_PCI_LIVEUPDATE_CAPS;
+	const u8 *is = vdev->vconfig;
+
+	while (ttl--) {
+		if (was[link] != is[link])
+			return link;
+		pos = was[link] & ~3;
+		if (pos < PCI_STD_HEADER_SIZEOF)
+			break;
+		if (was[pos + PCI_CAP_LIST_ID] != vdev->pci_config_map[pos])
+			return pos;
+		link = pos + PCI_CAP_LIST_NEXT;
+	}
+
+	if (size <= PCI_CFG_SPACE_SIZE)
+		return 0;
+
+	ttl = (PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 8;
+	for (pos = PCI_CFG_SPACE_SIZE; pos >= PCI_CFG_SPACE_SIZE && ttl--; ) {
+		if (memcmp(&was[pos], &is[pos], sizeof(u32)))
+			return pos;
+		pos = PCI_EXT_CAP_NEXT(le32_to_cpup((__le32 *)&was[pos]));
+	}
+
+	return 0;
+}
+
+/*
+ * The module's parameters may be others now. Whether an idle device may be put
+ * into D3 was decided by them when the driver was bound.
+ */
+static void vfio_pci_liveupdate_take_parameters(struct vfio_pci_core_device *vdev,
+						u32 flags)
+{
+	bool disable_idle_d3 = flags & LUO_VFIO_PCI_DISABLE_IDLE_D3;
+
+	if (disable_idle_d3 && !vdev->disable_idle_d3)
+		pm_runtime_get_noresume(&vdev->pdev->dev);
+	if (!disable_idle_d3 && vdev->disable_idle_d3)
+		pm_runtime_put(&vdev->pdev->dev);
+
+	vdev->disable_idle_d3 = disable_idle_d3;
+	vdev->nointxmask = !!(flags & LUO_VFIO_PCI_NOINTXMASK);
+	vdev->disable_vga = !!(flags & LUO_VFIO_PCI_DISABLE_VGA);
+}
+
+static int vfio_pci_liveupdate_overlay(struct vfio_pci_core_device *vdev)
+{
+	const struct vfio_pci_incoming *incoming = vdev->incoming;
+	const struct luo_vfio_pci_device *dev = &incoming->dev;
+	u16 command;
+	u32 pos;
+
+	pos = vfio_pci_liveupdate_differing_cap(vdev, incoming->config,
+						dev->config_size);
+	if (pos) {
+		pci_err(vdev->pdev, "live update: not given back: at %#x this kernel shows %*ph in place of %*ph\n",
+			pos, 4, &vdev->vconfig[pos & ~3], 4,
+			&incoming->config[pos & ~3]);
+		return -EIO;
+	}
+
+	vfio_pci_liveupdate_copy_config(vdev, vdev->vconfig, incoming->config, 0,
+					dev->config_size);
+	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++)
+		vdev->rbar[i] = dev->rbars[i];
+	vdev->bardirty = true;
+	command = le16_to_cpup((__le16 *)&vdev->vconfig[PCI_COMMAND]);
+	vdev->virq_disabled = !!(command & PCI_COMMAND_INTX_DISABLE);
+
+	return 0;
+}
+
+static int vfio_pci_liveupdate_check_msix(struct vfio_pci_core_device *vdev)
+{
+	const struct luo_vfio_pci_device *dev = &vdev->incoming->dev;
+
+	if (vdev->msix_bar == dev->msix_bar &&
+	    (vdev->msix_bar == 0xff || (vdev->msix_offset == dev->msix_offset &&
+					vdev->msix_size == dev->msix_size)))
+		return 0;
+	pci_err(vdev->pdev, "live update: not given back: its MSI-X table is elsewhere\n");
+
+	return -EIO;
+}
+
+/**
+ * vfio_pci_liveupdate_enable - Take the place of enabling a device that runs.
+ * @vdev: The device, incoming.
+ *
+ * What vfio_pci_core_enable() does up to and with vfio_config_init(), but
+ * nothing is written to the device.
+ *
+ * Context: The set's lock is held.
+ * Return: 0; on error nothing has changed and it can be tried again.
+ */
+int vfio_pci_liveupdate_enable(struct vfio_pci_core_device *vdev)
+{
+	u32 flags = vdev->incoming->dev.flags;
+	struct pci_dev *pdev = vdev->pdev;
+	int err;
+
+	vfio_pci_liveupdate_take_parameters(vdev, flags);
+
+	if (!vdev->disable_idle_d3) {
+		err = pm_runtime_resume_and_get(&pdev->dev);
+		if (err < 0)
+			return err;
+	}
+
+	err = pci_liveupdate_adopt(pdev, &vdev->pci_saved_state);
+	if (err)
+		goto out_power;
+
+	vdev->reset_works = !!(flags & LUO_VFIO_PCI_RESET_WORKS);
+	vdev->pci_2_3 = !!(flags & LUO_VFIO_PCI_MASKS_INTX);
+	vdev->nointx = !!(flags & LUO_VFIO_PCI_NO_INTX);
+	vdev->needs_reset = !!(flags & LUO_VFIO_PCI_NEEDS_RESET);
+
+	err = vfio_config_init(vdev);
+	if (err)
+		goto out_abandon;
+	vfio_pci_core_find_msix(vdev);
+	err = vfio_pci_liveupdate_overlay(vdev) ?:
+	      vfio_pci_liveupdate_check_msix(vdev);
+	if (err)
+		goto out_config;
+
+	vdev->incoming->adopted = true;
+
+	return 0;
+
+out_config:
+	vfio_config_free(vdev);
+out_abandon:
+	pci_liveupdate_abandon(pdev, &vdev->pci_saved_state);
+out_power:
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(&pdev->dev);
+	return err;
+}
+
+/**
+ * vfio_pci_liveupdate_disable - Undo vfio_pci_liveupdate_enable().
+ * @vdev: The device, incoming. Its BARs may be mapped.
+ *
+ * Nothing is written to the device: it goes on, and can be bound again.
+ *
+ * Context: The set's lock is held.
+ */
+void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
+{
+	vdev->incoming->adopted = false;
+	vfio_pci_core_unmap_bars(vdev);
+	vfio_config_free(vdev);
+	pci_liveupdate_abandon(vdev->pdev, &vdev->pci_saved_state);
+	if (!vdev->disable_idle_d3)
+		pm_runtime_put(&vdev->pdev->dev);
+}
+
+static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_incoming *incoming = args->private_data;
+
+	/* Asked only for a file that was retrieved, and that somebody has. */
+	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
+
+	return incoming->adopted;
+}
+
+static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_incoming *incoming = args->private_data;
+	struct vfio_pci_core_device *vdev = incoming ? incoming->vdev : NULL;
+	struct vfio_pci_incoming *read = NULL;
+	bool adopted = false;
+
+	/* Nobody has asked for the file. */
+	if (!incoming) {
+		read = kvzalloc(sizeof(*read), GFP_KERNEL | __GFP_NOFAIL);
+		if (!vfio_pci_liveupdate_read(read, args->serialized_data))
+			incoming = read;
+	}
+
+	if (vdev) {
+		guard(mutex)(&vdev->vdev.dev_set->lock);
+		adopted = incoming->adopted;
+		vdev->incoming = NULL;
+		vdev->vdev.liveupdate_incoming = false;
+	}
+
+	if (incoming) {
+		if (!adopted)
+			pci_liveupdate_quiesce(incoming->dev.pci_token);
+		pci_liveupdate_finish(incoming->dev.pci_token);
+	}
+
+	if (args->private_data)
+		kvfree(args->private_data);
+	kvfree(read);
+	vfio_pci_liveupdate_release(args->serialized_data);
+}
+
+static unsigned long vfio_pci_liveupdate_get_id(struct file *file)
+{
+	return (unsigned long)vfio_pci_liveupdate_vdev(file);
+}
+
+static const struct liveupdate_file_ops vfio_pci_liveupdate_file_ops = {
+	.can_preserve = vfio_pci_liveupdate_can_preserve,
+	.preserve = vfio_pci_liveupdate_preserve,
+	.unpreserve = vfio_pci_liveupdate_unpreserve,
+	.freeze = vfio_pci_liveupdate_freeze,
+	.unfreeze = vfio_pci_liveupdate_unfreeze,
+	.retrieve = vfio_pci_liveupdate_retrieve,
+	.can_finish = vfio_pci_liveupdate_can_finish,
+	.finish = vfio_pci_liveupdate_finish,
+	.get_id = vfio_pci_liveupdate_get_id,
+	.owner = THIS_MODULE,
+};
+
+static struct liveupdate_file_handler vfio_pci_liveupdate_handler = {
+	.ops = &vfio_pci_liveupdate_file_ops,
+	.compatible = LUO_VFIO_PCI_TAG,
+	.tag = &vfio_pci_liveupdate_tag,
+};
+
+/**
+ * vfio_pci_liveupdate_init - Files of a driver's devices can be preserved.
+ * @driver: The driver, not registered yet: it is going to be given those devices
+ *          that run.
+ * @ops:    By which its devices are told from those of other drivers.
+ *
+ * Return: 0 also if live update is switched off.
+ */
+int vfio_pci_liveupdate_init(struct pci_driver *driver,
+			     const struct vfio_device_ops *ops)
+{
+	int err;
+
+	vfio_pci_liveupdate_driver = driver;
+	vfio_pci_liveupdate_ops = ops;
+	driver->liveupdate_tag = LUO_VFIO_PCI_TAG;
+
+	if (!liveupdate_enabled())
+		return 0;
+
+	err = liveupdate_register_file_handler(&vfio_pci_liveupdate_handler);
+	if (err)
+		return err;
+	err = pci_liveupdate_register(&vfio_pci_liveupdate_handler);
+	if (err)
+		liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
+
+	return err;
+}
+EXPORT_SYMBOL_GPL(vfio_pci_liveupdate_init);
+
+/** vfio_pci_liveupdate_exit - Undo vfio_pci_liveupdate_init(). */
+void vfio_pci_liveupdate_exit(void)
+{
+	if (!liveupdate_enabled())
+		return;
+	pci_liveupdate_unregister(&vfio_pci_liveupdate_handler);
+	liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
+}
+EXPORT_SYMBOL_GPL(vfio_pci_liveupdate_exit);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * PCI functions that keep running while the kernel is replaced. For drivers
+ * whose files are preserved by the live update orchestrator (LUO).
+ */
+#ifndef _LINUX_PCI_LIVEUPDATE_H
+#define _LINUX_PCI_LIVEUPDATE_H
+
+#include <linux/errno.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+struct liveupdate_file_handler;
+struct pci_dev;
+struct pci_saved_state;
+struct task_struct;
+
+/**
+ * struct pci_liveupdate_bypass - Somebody who may write to a shielded function.
+ * @list: Among those who may.
+ * @task: The task.
+ *
+ * On the stack between pci_liveupdate_owner_begin() and _end().
+ */
+struct pci_liveupdate_bypass {
+	struct list_head list;
+	struct task_struct *task;
+};
+
+#ifdef CONFIG_PCI_LIVEUPDATE
+
+int pci_liveupdate_register(struct liveupdate_file_handler *fh);
+void pci_liveupdate_unregister(struct liveupdate_file_handler *fh);
+
+int pci_liveupdate_preserve(struct pci_dev *dev,
+			    const struct liveupdate_file_handler *fh,
+			    struct pci_saved_state *pristine, u64 *tokenp);
+void pci_liveupdate_unpreserve(struct pci_dev *dev);
+
+bool pci_liveupdate_is_outgoing(struct pci_dev *dev);
+bool pci_liveupdate_is_incoming(struct pci_dev *dev);
+struct pci_dev *pci_liveupdate_get(u64 token);
+int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep);
+void pci_liveupdate_abandon(struct pci_dev *dev,
+			    struct pci_saved_state **pristinep);
+int pci_liveupdate_quiesce(u64 token);
+void pci_liveupdate_finish(u64 token);
+
+void pci_liveupdate_owner_begin(struct pci_dev *dev,
+				struct pci_liveupdate_bypass *bypass);
+void pci_liveupdate_owner_end(struct pci_dev *dev,
+			      struct pci_liveupdate_bypass *bypass);
+
+#else /* CONFIG_PCI_LIVEUPDATE */
+
+static inline bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline void
+pci_liveupdate_owner_begin(struct pci_dev *dev,
+			   struct pci_liveupdate_bypass *bypass)
+{
+}
+
+static inline void
+pci_liveupdate_owner_end(struct pci_dev *dev,
+			 struct pci_liveupdate_bypass *bypass)
+{
+}
+
+#endif /* CONFIG_PCI_LIVEUPDATE */
+#endif /* _LINUX_PCI_LIVEUPDATE_H */
