@@ -1022,6 +1022,8 @@ static bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 	struct pci_liveupdate *bridge;
 
 	for (bridge = lu->parent; bridge; bridge = bridge->parent) {
+		if (bridge->stopped)
+			return true;
 		if (bridge->users > 1)
 			return false;
 		if (bridge->dev && pci_liveupdate_stop(bridge, bridge->dev)) {
@@ -1037,21 +1039,20 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
 				      struct pci_dev *dev, const char *reason)
 {
 	struct pci_liveupdate *below;
-	bool stopped;
 
 	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		return;
 
 	lu->state = PCI_LIVEUPDATE_QUARANTINED;
 	lu->reason = reason;
-	stopped = (dev && pci_liveupdate_stop(lu, dev)) ||
-		  pci_liveupdate_stop_above(lu);
+	lu->stopped = (dev && pci_liveupdate_stop(lu, dev)) ||
+		      pci_liveupdate_stop_above(lu);
 
 	pr_err("pci %04x:%02x:%02x.%d: live update: quarantined: %s. %s; its VM must be restarted.\n",
 	       lu->wire.segment, lu->wire.bus, PCI_SLOT(lu->wire.devfn),
 	       PCI_FUNC(lu->wire.devfn), reason,
-	       stopped ? "Its DMA is stopped" :
-			 "Neither it nor a bridge above can be reached");
+	       lu->stopped ? "Its DMA is stopped" :
+			     "Neither it nor a bridge above can be reached");
 
 	pci_liveupdate_let_go(lu);
 	if (lu->wire.kind == LUO_PCI_FUNCTION) {

@@ -105,6 +105,7 @@ enum pci_liveupdate_state {
  * @users:     Functions that need it, itself included.
  * @state:     What became of it.
  * @reason:    Why it is quarantined.
+ * @stopped:   Its bus mastering was found off, or switched off, for that.
  * @pinned:    It is kept in D0.
  * @enabled:   It counts as enabled though nobody has enabled it.
  * @fixed:     Which of its resources must not be moved.
@@ -123,6 +124,7 @@ struct pci_liveupdate {
 	unsigned int users;
 	enum pci_liveupdate_state state;
 	const char *reason;
+	bool stopped;
 	bool pinned;
 	bool enabled;
 	u32 fixed;

@@ -294,12 +294,13 @@ static unsigned int guess_size(const struct config_write *w)
 }
 
 static void count(struct config *c, const struct function *f, bool by_owner,
-		  const struct write_effect *e)
+		  bool in_gap, const struct write_effect *e)
 {
 	if (by_owner) {
 		c->by_owner++;
 		return;
 	}
+	c->in_gap += in_gap;
 	if (f->is_device)
 		c->device++;
 	else
@@ -332,6 +333,11 @@ static void print(FILE *tsv, const struct phases *p, const struct function *f,
 		"same", e->rw1c ? ",rw1c" : e->rw1c_maybe ? ",rw1c?" : "");
 }
 
+static bool in_gap(enum phase phase)
+{
+	return phase >= PHASE_PURGATORY && phase < PHASE_AFTER;
+}
+
 static void judge(struct config *c, const struct phases *p,
 		  struct function *f, struct config_write *w, FILE *tsv)
 {
@@ -355,7 +361,7 @@ static void judge(struct config *c, const struct phases *p,
 		c->after_finish++;
 		return;
 	}
-	count(c, f, by_owner, &e);
+	count(c, f, by_owner, in_gap(phases_at(p, w->ns)), &e);
 	if (!by_owner && e.known)
 		find_stops(c, f, w, &e);
 }

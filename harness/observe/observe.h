@@ -319,7 +319,7 @@ struct config {
 	/* filled by config_judge() */
 	bool judged;
 	unsigned int device, path, state_changing, by_owner, rw1c, rw1c_maybe;
-	unsigned int size_guessed, after_finish;
+	unsigned int size_guessed, in_gap, after_finish;
 	int mismatches;		/* -1: not compared */
 	unsigned int ignored;	/* bytes the model did not let be written */
 	struct mismatch mismatch[32];

@@ -145,6 +145,7 @@ static void put_config(const struct observe *o)
 	put_count("config_writes.rw1c", judged, c->rw1c);
 	put_count("config_writes.rw1c_maybe", judged, c->rw1c_maybe);
 	put_count("config_writes.size_guessed", on, c->size_guessed);
+	put_count("config_writes.in_gap", on && o->phases.kexec_ns, c->in_gap);
 	put_count("config_writes.after_finish", on && o->phases.finished_ns,
 		  c->after_finish);
 	put_count("shadow_mismatch", judged && c->mismatches >= 0,

@@ -1,9 +1,62 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Sourced by declarations of runs with a device that goes on: an igb behind one
-# root port, without an IOMMU.
+# Sourced by declarations of runs with a device that goes on, without an IOMMU.
+# The declaration says where the device is.
 iommu none
 append vfio.enable_unsafe_noiommu_mode=1
 rate 100
-root_port rp0
-traffic rp0
 program liveupdate/lu_vmm
+
+# live: one update, nothing of which the device may notice.
+live()
+{
+	stage 1 <<<'lu_vmm -s 1 -l -p --huge'
+	stage 2 <<<'lu_vmm -s 2 -p'
+	uninterrupted
+}
+
+uninterrupted()
+{
+	expect frames.lost == 0
+	expect frames.reordered == 0
+	expect frames.duplicated == 0
+	expect frames.corrupted == 0
+	expect landed_by_phase.shutdown '!=' null
+	expect landed_by_phase.purgatory '>' 0
+	expect landed_by_phase.early_boot '>' 0
+	expect landed_by_phase.enumeration '>' 0
+	expect landed_by_phase.user_space '>' 0
+	expect landed_by_phase.after '>' 0
+	expect guest.content_ok == true
+	expect guest.alive == true
+	expect memory_moved == 0
+	untouched
+}
+
+# Between the jump and the owner's bind nobody writes to the device. Before the
+# jump the services of the port above have switched off their interrupts.
+untouched()
+{
+	expect config_writes.device == 0
+	expect config_writes.in_gap == 0
+}
+
+# live_but_written: a control of a mechanism that no frame shows, as QEMU finds
+# a device whatever its BARs, bus numbers or power state are.
+live_but_written()
+{
+	stage 1 <<<'lu_vmm -s 1 -l -p --huge'
+	stage 2 <<'SH'
+lu_vmm -s 2 -p | sed 's/^/# /'
+echo "ok 1 - control: the config-write report says it"
+SH
+	expect landed_by_phase.user_space '>' 0
+	expect config_writes.in_gap '>' 0
+	expect config_writes.state_changing '>' 0
+}
+
+# control SCRIPT: of a mechanism that frames or the owner notice.
+control()
+{
+	stage 1 <<<'lu_vmm -s 1 -l -p --huge'
+	stage 2 <<<"$1"
+}

@@ -96,6 +96,17 @@ uint16_t lu_pci_command(const char *bdf)
 	return command;
 }
 
+struct lu_pci_shield lu_pci_shield(const char *bdf)
+{
+	struct lu_pci_shield shield = {
+		.dropped = read_number(bdf, "liveupdate/dropped"),
+	};
+
+	shield.all = shield.dropped + read_number(bdf, "liveupdate/swallowed") +
+		     read_number(bdf, "liveupdate/kept");
+	return shield;
+}
+
 /* The driver's name, empty when there is none. */
 static void current_driver(const char *bdf, char *name, size_t size)
 {

@@ -138,6 +138,13 @@ void lu_vfio_read_config(struct lu_vfio *dev, void *config, size_t size)
 			     got, size);
 }
 
+void lu_vfio_place_bar0(struct lu_vfio *dev, uint32_t address)
+{
+	if (pwrite(dev->fd, &address, sizeof(address), dev->config_offset +
+		   PCI_BASE_ADDRESS_0) != sizeof(address))
+		lu_die_errno("cannot write BAR 0 through vfio");
+}
+
 uint16_t lu_vfio_command(struct lu_vfio *dev)
 {
 	uint16_t command;

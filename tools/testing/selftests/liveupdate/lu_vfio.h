@@ -50,6 +50,9 @@ void lu_vfio_read_config(struct lu_vfio *dev, void *config, size_t size);
 /* BAR 0, which must have exactly this size. */
 void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size);
 
+/* As a guest's firmware does: where BAR 0 is, for the guest alone. */
+void lu_vfio_place_bar0(struct lu_vfio *dev, uint32_t address);
+
 uint16_t lu_vfio_command(struct lu_vfio *dev);
 void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits);
 

@@ -307,6 +307,7 @@ static bool start_device(struct vmm *v)
 	lu_vfio_open(&v->device, v->bdf);
 	attach_memory(v);
 	learn_dma_addresses(v);
+	lu_vfio_place_bar0(&v->device, LU_BAR_BASE);
 	lu_vm_prepare_ring(v->ram);
 	lu_vfio_set_command(&v->device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	return lu_igb_start_receive(v->device.bar0,
@@ -621,6 +622,27 @@ static bool device_untouched(struct vmm *v)
 	       now.status == old->status && now.tail == old->tail;
 }
 
+/* Who has tried is in the kernel log. */
+static bool nobody_wrote_to(const char *bdf)
+{
+	struct lu_pci_shield shield = lu_pci_shield(bdf);
+
+	if (shield.all)
+		ksft_print_msg("%s: %lu config writes were kept away, %lu would have changed something\n",
+			       bdf, shield.all, shield.dropped);
+	return !shield.all;
+}
+
+static bool nobody_wrote(struct vmm *v)
+{
+	bool nobody = nobody_wrote_to(v->bdf);
+	int i;
+
+	for (i = 0; i < v->bridges; i++)
+		nobody &= nobody_wrote_to(v->path[i]);
+	return nobody;
+}
+
 /* Four test results. */
 static void take_back_device(struct vmm *v, int session)
 {
@@ -643,13 +665,14 @@ static void take_back_device(struct vmm *v, int session)
 
 static void finish(int session)
 {
-	int err = luo_session_finish(session);
+	int err;
 
+	/* From here on the kernel may do what it likes with the bridges. */
+	tell("finished");
+	err = luo_session_finish(session);
 	if (err)
 		ksft_print_msg("LIVEUPDATE_SESSION_FINISH: %s\n", strerror(-err));
 	ksft_test_result(!err, "the live update is finished\n");
-	if (!err)
-		tell("finished");
 	close(session);
 }
 
@@ -659,7 +682,7 @@ static void stage_2_with_device(struct vmm *v)
 	uint32_t before;
 	int session;
 
-	ksft_set_plan(13);
+	ksft_set_plan(15);
 	find_device(v);
 	/* Before anything here touches device or path. */
 	tell_all_configs(v);
@@ -676,14 +699,23 @@ static void stage_2_with_device(struct vmm *v)
 	ksft_test_result(catch_up(v) && heart_beats(v),
 			 "the guest runs on in the new kernel\n");
 	check_chain(v);
+	ksft_test_result(nobody_wrote(v),
+			 "nobody tried to write to it or to the bridges above\n");
 	finish(session);
 
 	before = frames_seen(v);
 	ksft_test_result(!lu_channel_present() ||
 			 await_frames(v, before + DEFAULT_FRAMES / 3),
 			 "frames go on arriving\n");
-	end_of_frames(v);
-	lu_vm_stop(&v->vm);
+	if (v->opt.preserve) {
+		preserve_vm(v);
+		ksft_test_result_pass("preserved for the next update\n");
+		stop_and_save(v);
+		ksft_test_result_pass("the guest is stopped again\n");
+	} else {
+		end_of_frames(v);
+		lu_vm_stop(&v->vm);
+	}
 	tell_all_configs(v);
 }
 
@@ -741,7 +773,7 @@ static bool must_linger(struct vmm *v, int status)
 {
 	if (status != KSFT_PASS)
 		return false;
-	return lu_channel_present() ||
+	return lu_channel_present() || v->opt.preserve ||
 	       (v->opt.stage == 1 && v->opt.idle_s < 0);
 }
 
@@ -783,7 +815,7 @@ static void __noreturn explain_usage(void)
 		"usage: lu_vmm [-s 1|2] [options]\n"
 		"  -s N               stage: 1 before the kexec, 2 after it\n"
 		"  -d BDF             the device, an 82576 (igb); default: the only one\n"
-		"  -l                 stage 1: preserve the VM through LUO\n"
+		"  -l                 preserve the VM through LUO; in stage 2, again\n"
 		"  -p                 preserve the device, too; in both stages\n"
 		"  -c                 tell the observer that physical memory at the VM's\n"
 		"                     I/O addresses is unused and can be watched\n"
