@@ -119,7 +119,7 @@ static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
 	while (luo_abi_array_next(&it, &dev, sizeof(dev)))
-		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s', command %#x, flags %#x, buses %#x\n",
+		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s', command %x, flags %x, buses %x\n",
 			    ++nr, dev.segment, dev.bus, dev.devfn >> 3,
 			    dev.devfn & 7, dev.vendor, dev.device, dev.parent,
 			    LUO_PCI_OWNER_LENGTH, (const char *)dev.owner,
@@ -127,14 +127,14 @@ static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
 	while (luo_abi_array_next(&it, &bar, sizeof(bar)))
-		luo_abi_say(text, "%u: BAR at %#x, %u bits: %#llx, %#llx bytes\n",
+		luo_abi_say(text, "%u: BAR at %x, %u bits: %llx, %llx bytes\n",
 			    bar.device, bar.offset, bar.width,
 			    (unsigned long long)bar.value,
 			    (unsigned long long)bar.size);
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_REGISTERS));
 	while (luo_abi_array_next(&it, &reg, sizeof(reg)))
-		luo_abi_say(text, "%u: capability %#x, at %#x: %#x, %u bytes\n",
+		luo_abi_say(text, "%u: capability %x, at %x: %x, %u bytes\n",
 			    reg.device, reg.capability, reg.offset, reg.value,
 			    reg.width);
 

@@ -243,25 +243,30 @@ static void luo_abi_image_seal_array(struct luo_abi_image *image,
 	array->crc = ~crc;
 }
 
+static void luo_abi_image_seal_blob(struct luo_abi_image *image)
+{
+	struct luo_abi_header *head = image->blob;
+
+	if (image->blob_size < sizeof(*head))
+		return;
+
+	head->crc = 0;
+	head->crc = ~crc32c(~0, head, min_t(u64, head->total_size,
+					    image->blob_size));
+}
+
 /* Make all checksums right, as far as what they cover can be told. */
 void luo_abi_image_seal(struct luo_abi_image *image)
 {
 	struct luo_abi_record *record = NULL;
-	struct luo_abi_header *head = image->blob;
 	struct luo_abi_array *array;
-
-	if (image->blob_size < sizeof(*head))
-		return;
 
 	while ((record = luo_abi_image_next(image, record))) {
 		array = luo_abi_image_array(record);
 		if (array)
 			luo_abi_image_seal_array(image, array);
 	}
-
-	head->crc = 0;
-	head->crc = ~crc32c(~0, head, min_t(u64, head->total_size,
-					    image->blob_size));
+	luo_abi_image_seal_blob(image);
 }
 
 static struct kho_block_set *luo_abi_state_set(struct luo_abi_state *state,
@@ -636,6 +641,18 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 	}
 }
 
+/* The blob is sealed, but one of its arrays is not. */
+static void luo_abi_mutate_array_crc(struct luo_abi_image *image,
+				     struct luo_abi_rng *rng)
+{
+	struct luo_abi_array *array = luo_abi_any_array(image, rng);
+
+	if (!array)
+		return;
+	array->crc ^= 1U << luo_abi_below(rng, 32);
+	luo_abi_image_seal_blob(image);
+}
+
 /**
  * luo_abi_mutate - Damage an image.
  * @image: The image.
@@ -691,6 +708,8 @@ bool luo_abi_mutate(struct luo_abi_image *image, struct luo_abi_rng *rng,
 	if (!luo_abi_below(rng, 10))
 		return false;
 	luo_abi_image_seal(image);
+	if (!luo_abi_below(rng, 40))
+		luo_abi_mutate_array_crc(image, rng);
 
 	return true;
 }

@@ -58,10 +58,10 @@ static int vfio_pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 	for (int i = 0; i < LUO_VFIO_PCI_CONFIG_SIZE; i++)
 		sum += config.bytes[i];
 
-	luo_abi_say(text, "PCI's token %#llx, flags %#x, %u bytes of config space, %#x in all\n",
+	luo_abi_say(text, "PCI's token %llx, flags %x, %u bytes of config space, %x in all\n",
 		    (unsigned long long)dev.pci_token, dev.flags,
 		    dev.config_size, sum);
-	luo_abi_say(text, "BAR 0: %#x, %#llx+%#llx; MSI-X in BAR %u at %#x, %u bytes\n",
+	luo_abi_say(text, "BAR 0: %x, %llx+%llx; MSI-X in BAR %u at %x, %u bytes\n",
 		    dev.rbars[0], (unsigned long long)dev.bar_starts[0],
 		    (unsigned long long)dev.bar_sizes[0], dev.msix_bar,
 		    dev.msix_offset, dev.msix_size);

@@ -40,8 +40,8 @@ static const u8 golden_luo_pci_v1_registers[4317] = {
 };
 
 static const char golden_luo_pci_v1_registers_text[] =
-	"1: 0000:00:02.0 1b36:000c below 0 for '', command 0x107, flags 0xe, buses 0x10100\n"
-	"2: 0000:01:00.0 8086:10c9 below 1 for 'vfio-pci-v1', command 0x107, flags 0x1, buses 0\n"
-	"2: capability 0, at 0x4: 0x100103, 4 bytes\n"
-	"2: capability 0x10, at 0x8: 0x2810, 2 bytes\n"
-	"2: capability 0x8001, at 0x8: 0x2400000, 4 bytes\n";
+	"1: 0000:00:02.0 1b36:000c below 0 for '', command 107, flags e, buses 10100\n"
+	"2: 0000:01:00.0 8086:10c9 below 1 for 'vfio-pci-v1', command 107, flags 1, buses 0\n"
+	"2: capability 0, at 4: 100103, 4 bytes\n"
+	"2: capability 10, at 8: 2810, 2 bytes\n"
+	"2: capability 8001, at 8: 2400000, 4 bytes\n";

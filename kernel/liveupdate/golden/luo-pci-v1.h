@@ -48,10 +48,10 @@ static const u8 golden_luo_pci_v1[4386] = {
 };
 
 static const char golden_luo_pci_v1_text[] =
-	"1: 0000:00:02.0 1b36:000c below 0 for '', command 0x107, flags 0xe, buses 0x10100\n"
-	"2: 0000:01:00.0 8086:10c9 below 1 for 'vfio-pci-v1', command 0x107, flags 0x1, buses 0\n"
-	"1: BAR at 0x10, 64 bits: 0xfe80000000000004, 0x1000 bytes\n"
-	"2: BAR at 0x10, 32 bits: 0xfe840000, 0x20000 bytes\n"
-	"2: BAR at 0x18, 32 bits: 0x1001, 0x20 bytes\n"
-	"2: BAR at 0x30, 32 bits: 0, 0x800 bytes\n"
-	"2: BAR at 0x184, 64 bits: 0xfe82000c, 0x4000 bytes\n";
+	"1: 0000:00:02.0 1b36:000c below 0 for '', command 107, flags e, buses 10100\n"
+	"2: 0000:01:00.0 8086:10c9 below 1 for 'vfio-pci-v1', command 107, flags 1, buses 0\n"
+	"1: BAR at 10, 64 bits: fe80000000000004, 1000 bytes\n"
+	"2: BAR at 10, 32 bits: fe840000, 20000 bytes\n"
+	"2: BAR at 18, 32 bits: 1001, 20 bytes\n"
+	"2: BAR at 30, 32 bits: 0, 800 bytes\n"
+	"2: BAR at 184, 64 bits: fe82000c, 4000 bytes\n";

@@ -20,5 +20,5 @@ static const u8 golden_luo_vfio_pci_v1[4336] = {
 };
 
 static const char golden_luo_vfio_pci_v1_text[] =
-	"PCI's token 0x101, flags 0x1b, 4096 bytes of config space, 0x8b in all\n"
-	"BAR 0: 0xfe840000, 0xfe840000+0x20000; MSI-X in BAR 3 at 0, 160 bytes\n";
+	"PCI's token 101, flags 1b, 4096 bytes of config space, 8b in all\n"
+	"BAR 0: fe840000, fe840000+20000; MSI-X in BAR 3 at 0, 160 bytes\n";
