@@ -8,7 +8,7 @@
 
 H=$TOP/harness
 OUT=$BUILD/demo
-RUNS=(baseline-idle negative-unpatched)
+RUNS=(baseline-idle negative-unpatched pci-live)
 
 "$H/test.sh" --build-only
 

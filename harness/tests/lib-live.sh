@@ -60,3 +60,29 @@ control()
 	stage 1 <<<'lu_vmm -s 1 -l -p --huge'
 	stage 2 <<<"$1"
 }
+
+# documented NAME: what the table of faults in Documentation/PCI/liveupdate.rst
+# says the new kernel logs, once.
+documented()
+{
+	local message
+
+	message=$(awk -v name="$1" '
+		$0 == "   * - " name { row = 1; next }
+		row && /^   \* - / { exit }
+		row && /^     - / && ++cell == 2 { sub(/^     - /, ""); print }' \
+		"$BUILD/linux/Documentation/PCI/liveupdate.rst" | tr -d '`')
+	[ -n "$message" ] || wrong "there is no fault '$1' in PCI/liveupdate.rst."
+	console 2 1 "$message"
+}
+
+# fault NAME: the VM cannot go on, its device is stopped, the host lives.
+fault()
+{
+	documented "$1"
+	stage 1 <<<'lu_vmm -s 1 -l -p --huge'
+	stage 2 <<'SH'
+must_die 'LUO does not give back the device' lu_vmm -s 2 -p
+pci_stopped 0000:01:00.0
+SH
+}

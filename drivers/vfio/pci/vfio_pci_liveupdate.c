@@ -684,8 +684,8 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 	struct vfio_pci_incoming *read = NULL;
 	bool adopted = false;
 
-	/* Nobody has asked for the file. */
-	if (!incoming) {
+	/* Nobody has asked for the file. What cannot be read is left to PCI. */
+	if (!incoming && args->retrieve_status >= 0) {
 		read = kvzalloc(sizeof(*read), GFP_KERNEL | __GFP_NOFAIL);
 		if (!vfio_pci_liveupdate_read(read, args->serialized_data))
 			incoming = read;
