@@ -71,7 +71,7 @@ documented()
 		$0 == "   * - " name { row = 1; next }
 		row && /^   \* - / { exit }
 		row && /^     - / && ++cell == 2 { sub(/^     - /, ""); print }' \
-		"$BUILD/linux/Documentation/PCI/liveupdate.rst" | tr -d '`')
+		"$TOP/Documentation/PCI/liveupdate.rst" | tr -d '`')
 	[ -n "$message" ] || wrong "there is no fault '$1' in PCI/liveupdate.rst."
 	console 2 1 "$message"
 }
