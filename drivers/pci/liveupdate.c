@@ -52,6 +52,13 @@
  */
 static DEFINE_MUTEX(pci_liveupdate_lock);
 
+/*
+ * &pci_dev.liveupdate and .liveupdate_out change with both locks held, and what
+ * they lead to is freed only after that. For those who cannot wait for the
+ * other: sysfs, whose files are removed with it held.
+ */
+static DEFINE_SPINLOCK(pci_liveupdate_pointers);
+
 /* For the next kernel. */
 static struct {
 	struct list_head devices;
@@ -92,6 +99,21 @@ static u64 pci_liveupdate_place_of_dev(struct pci_dev *dev)
 {
 	return pci_liveupdate_place(pci_domain_nr(dev->bus), dev->bus->number,
 				    dev->devfn);
+}
+
+static void pci_liveupdate_set_incoming(struct pci_dev *dev,
+					struct pci_liveupdate *lu)
+{
+	guard(spinlock)(&pci_liveupdate_pointers);
+	WRITE_ONCE(dev->liveupdate, lu);
+}
+
+static void pci_liveupdate_set_outgoing(struct pci_dev *dev,
+					struct pci_liveupdate *lu)
+{
+	guard(spinlock)(&pci_liveupdate_pointers);
+	WRITE_ONCE(dev->liveupdate_out, lu);
+	WRITE_ONCE(dev->liveupdate_kept, lu);
 }
 
 static void pci_liveupdate_free(struct pci_liveupdate *lu)
@@ -383,8 +405,7 @@ static void pci_liveupdate_enlist(struct pci_liveupdate *lu)
 	pci_outgoing.nr_bars += lu->nr_bars;
 	pci_outgoing.nr_registers += lu->nr_registers;
 	pci_liveupdate_insert(&pci_outgoing.devices, lu);
-	lu->dev->liveupdate_out = lu;
-	WRITE_ONCE(lu->dev->liveupdate_kept, true);
+	pci_liveupdate_set_outgoing(lu->dev, lu);
 	pci_liveupdate_pin(lu);
 	pci_liveupdate_show(lu->dev);
 }
@@ -394,8 +415,7 @@ static void pci_liveupdate_delist(struct pci_liveupdate *lu)
 	pci_outgoing.nr_devices--;
 	pci_outgoing.nr_bars -= lu->nr_bars;
 	pci_outgoing.nr_registers -= lu->nr_registers;
-	lu->dev->liveupdate_out = NULL;
-	WRITE_ONCE(lu->dev->liveupdate_kept, false);
+	pci_liveupdate_set_outgoing(lu->dev, NULL);
 	pci_liveupdate_unpin(lu);
 	pci_liveupdate_show(lu->dev);
 	pci_liveupdate_free(lu);
@@ -749,7 +769,7 @@ void pci_liveupdate_shutdown_end(struct pci_dev *dev,
 				 struct pci_liveupdate_bypass *bypass)
 {
 	if (bypass->task)
-		pci_shield_unlet(NULL, bypass);
+		pci_shield_unlet(bypass);
 }
 
 /* --- incoming: what was handed over */
@@ -985,7 +1005,7 @@ static void pci_liveupdate_leave_path(struct pci_liveupdate *lu)
 		pci_liveupdate_let_go(lu);
 		if (!lu->dev)
 			continue;
-		lu->dev->liveupdate = NULL;
+		pci_liveupdate_set_incoming(lu->dev, NULL);
 		pci_liveupdate_show(lu->dev);
 		/* Its services: error reporting, hot plug, ... */
 		pci_liveupdate_probe(lu->dev, false);
@@ -1006,7 +1026,7 @@ static bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 
 	pci_shield_let(&lu->shield, &bypass);
 	pci_write_config_word(dev, PCI_COMMAND, cmd & ~PCI_COMMAND_MASTER);
-	pci_shield_unlet(&lu->shield, &bypass);
+	pci_shield_unlet(&bypass);
 	dev->is_busmaster = 0;
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 
@@ -1087,7 +1107,7 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 	if (!lu || !lu->users)
 		return;
 
-	dev->liveupdate = lu;
+	pci_liveupdate_set_incoming(dev, lu);
 	if (lu->state != PCI_LIVEUPDATE_EXPECTED)
 		return;
 
@@ -1183,7 +1203,7 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 	if (!lu)
 		return;
 	pci_liveupdate_quarantine(lu, dev, "it was removed");
-	dev->liveupdate = NULL;
+	pci_liveupdate_set_incoming(dev, NULL);
 	lu->dev = NULL;
 	pci_dev_put(dev);
 }
@@ -1453,16 +1473,18 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_abandon);
  * Only for what the owner has asked for. Other tasks' writes are kept away as
  * before. Does nothing once the function is frozen.
  *
- * Context: Any task; the function is not finished before the end.
+ * Context: Any task.
  */
 void pci_liveupdate_owner_begin(struct pci_dev *dev,
 				struct pci_liveupdate_bypass *bypass)
 {
-	struct pci_liveupdate *lu = READ_ONCE(dev->liveupdate);
-
 	bypass->task = NULL;
-	if (unlikely(lu))
-		pci_shield_let(&lu->shield, bypass);
+	if (likely(!READ_ONCE(dev->liveupdate)))
+		return;
+
+	guard(spinlock)(&pci_liveupdate_pointers);
+	if (dev->liveupdate)
+		pci_shield_let(&dev->liveupdate->shield, bypass);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_owner_begin);
 
@@ -1475,7 +1497,7 @@ void pci_liveupdate_owner_end(struct pci_dev *dev,
 			      struct pci_liveupdate_bypass *bypass)
 {
 	if (unlikely(bypass->task))
-		pci_shield_unlet(NULL, bypass);
+		pci_shield_unlet(bypass);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_owner_end);
 
@@ -1537,7 +1559,7 @@ void pci_liveupdate_finish(u64 token)
 	dev = lu->dev;
 	if (!dev)
 		return;
-	WRITE_ONCE(dev->liveupdate, NULL);
+	pci_liveupdate_set_incoming(dev, NULL);
 	pci_liveupdate_show(dev);
 	pci_liveupdate_probe(dev, !pci_is_enabled(dev));
 }
@@ -1568,7 +1590,7 @@ static void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 			pci_liveupdate_quarantine(lu, lu->dev,
 						  "nobody has finished it");
 		if (lu->dev && lu->dev->liveupdate == lu) {
-			WRITE_ONCE(lu->dev->liveupdate, NULL);
+			pci_liveupdate_set_incoming(lu->dev, NULL);
 			pci_liveupdate_show(lu->dev);
 			pci_liveupdate_probe(lu->dev, false);
 		}
@@ -1637,7 +1659,7 @@ static ssize_t state_show(struct device *d, struct device_attribute *attr,
 	struct pci_dev *dev = to_pci_dev(d);
 	struct pci_liveupdate *lu;
 
-	guard(mutex)(&pci_liveupdate_lock);
+	guard(spinlock)(&pci_liveupdate_pointers);
 	lu = pci_liveupdate_shown(dev);
 
 	return sysfs_emit(buf, "%s%s\n", lu ? names[lu->state] : "none",
@@ -1651,7 +1673,7 @@ static ssize_t reason_show(struct device *d, struct device_attribute *attr,
 {
 	struct pci_liveupdate *lu;
 
-	guard(mutex)(&pci_liveupdate_lock);
+	guard(spinlock)(&pci_liveupdate_pointers);
 	lu = pci_liveupdate_shown(to_pci_dev(d));
 
 	return sysfs_emit(buf, "%s\n", lu && lu->reason ? lu->reason : "");
@@ -1663,7 +1685,7 @@ static ssize_t promised_show(struct device *d, struct device_attribute *attr,
 {
 	struct pci_liveupdate *lu;
 
-	guard(mutex)(&pci_liveupdate_lock);
+	guard(spinlock)(&pci_liveupdate_pointers);
 	lu = pci_liveupdate_shown(to_pci_dev(d));
 	if (!lu || lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		return sysfs_emit(buf, "\n");
@@ -1678,7 +1700,7 @@ static ssize_t name##_show(struct device *d,				\
 {									\
 	struct pci_liveupdate *lu;					\
 									\
-	guard(mutex)(&pci_liveupdate_lock);				\
+	guard(spinlock)(&pci_liveupdate_pointers);				\
 	lu = pci_liveupdate_shown(to_pci_dev(d));			\
 									\
 	return sysfs_emit(buf, "%lu\n",					\
@@ -1700,16 +1722,16 @@ static struct attribute *pci_liveupdate_attrs[] = {
 	NULL,
 };
 
-static umode_t pci_liveupdate_attrs_are_visible(struct kobject *kobj,
-						struct attribute *attr, int i)
+static bool pci_liveupdate_group_visible(struct kobject *kobj)
 {
 	struct pci_dev *dev = to_pci_dev(kobj_to_dev(kobj));
 
-	return dev->liveupdate || dev->liveupdate_out ? attr->mode : 0;
+	return READ_ONCE(dev->liveupdate) || READ_ONCE(dev->liveupdate_out);
 }
+DEFINE_SIMPLE_SYSFS_GROUP_VISIBLE(pci_liveupdate)
 
 const struct attribute_group pci_liveupdate_attr_group = {
 	.name = "liveupdate",
 	.attrs = pci_liveupdate_attrs,
-	.is_visible = pci_liveupdate_attrs_are_visible,
+	.is_visible = SYSFS_GROUP_VISIBLE(pci_liveupdate),
 };

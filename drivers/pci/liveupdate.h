@@ -29,19 +29,17 @@ struct pci_shield_status {
  * struct pci_shield - Keeps config writes away from one function or bridge.
  * @node:      Where it is found by its place.
  * @place:     See pci_liveupdate_place().
- * @owners:    Those who may write, &struct pci_liveupdate_bypass.
  * @status:    Where bits are cleared by writing 1.
  * @nr_status: Their number.
  * @dropped:   Writes that would have changed something.
  * @swallowed: Writes that would have written what is there.
  * @kept:      Writes that would have cleared status bits and nothing else.
  *
- * All but @owners' members is protected by the shield's lock.
+ * All is protected by the shield's lock.
  */
 struct pci_shield {
 	struct hlist_node node;
 	u64 place;
-	struct list_head owners;
 	struct pci_shield_status status[PCI_SHIELD_MAX_STATUS];
 	unsigned int nr_status;
 	unsigned long dropped;
@@ -55,11 +53,10 @@ void pci_shield_init(struct pci_shield *shield, u64 place);
 void pci_shield_learn(struct pci_shield *shield, struct pci_dev *dev);
 void pci_shield_raise(struct pci_shield *shield);
 void pci_shield_lower(struct pci_shield *shield);
-void pci_shield_let(struct pci_shield *shield,
+void pci_shield_let(const struct pci_shield *shield,
 		    struct pci_liveupdate_bypass *bypass);
-void pci_shield_unlet(struct pci_shield *shield,
-		      struct pci_liveupdate_bypass *bypass);
-bool pci_shield_is_let(struct pci_shield *shield);
+void pci_shield_unlet(struct pci_liveupdate_bypass *bypass);
+bool pci_shield_is_let(const struct pci_shield *shield);
 bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 		      u32 val);
 

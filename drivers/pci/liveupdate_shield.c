@@ -36,6 +36,8 @@ bool pci_shield_is_up;
 static DEFINE_RAW_SPINLOCK(pci_shield_lock);
 static DEFINE_HASHTABLE(pci_shields, 6);
 static unsigned int pci_nr_shields;
+/* Who may write, and where, &struct pci_liveupdate_bypass. */
+static LIST_HEAD(pci_shield_owners);
 
 /* --- status bits */
 
@@ -97,7 +99,6 @@ void pci_shield_init(struct pci_shield *shield, u64 place)
 {
 	shield->place = place;
 	INIT_HLIST_NODE(&shield->node);
-	INIT_LIST_HEAD(&shield->owners);
 	pci_shield_add_status(shield, PCI_COMMAND, PCI_SHIELD_STATUS);
 }
 
@@ -235,8 +236,8 @@ static bool pci_shield_lets(const struct pci_shield *shield)
 
 	if (!in_task())
 		return false;
-	list_for_each_entry(bypass, &shield->owners, list) {
-		if (bypass->task == current)
+	list_for_each_entry(bypass, &pci_shield_owners, list) {
+		if (bypass->task == current && bypass->place == shield->place)
 			return true;
 	}
 
@@ -282,21 +283,20 @@ void pci_shield_lower(struct pci_shield *shield)
  * @shield: The shield.
  * @bypass: Remembers it.
  */
-void pci_shield_let(struct pci_shield *shield,
+void pci_shield_let(const struct pci_shield *shield,
 		    struct pci_liveupdate_bypass *bypass)
 {
 	guard(raw_spinlock_irqsave)(&pci_shield_lock);
 	bypass->task = current;
-	list_add(&bypass->list, &shield->owners);
+	bypass->place = shield->place;
+	list_add(&bypass->list, &pci_shield_owners);
 }
 
 /**
- * pci_shield_unlet - Undo pci_shield_let().
- * @shield: The shield.
+ * pci_shield_unlet - Undo pci_shield_let(). The shield may be gone.
  * @bypass: What remembered it.
  */
-void pci_shield_unlet(struct pci_shield *shield,
-		      struct pci_liveupdate_bypass *bypass)
+void pci_shield_unlet(struct pci_liveupdate_bypass *bypass)
 {
 	guard(raw_spinlock_irqsave)(&pci_shield_lock);
 	list_del(&bypass->list);
@@ -306,7 +306,7 @@ void pci_shield_unlet(struct pci_shield *shield,
  * pci_shield_is_let - May the current task write?
  * @shield: The shield.
  */
-bool pci_shield_is_let(struct pci_shield *shield)
+bool pci_shield_is_let(const struct pci_shield *shield)
 {
 	guard(raw_spinlock_irqsave)(&pci_shield_lock);
 

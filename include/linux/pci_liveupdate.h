@@ -17,14 +17,16 @@ struct task_struct;
 
 /**
  * struct pci_liveupdate_bypass - Somebody who may write to a shielded function.
- * @list: Among those who may.
- * @task: The task.
+ * @list:  Among those who may.
+ * @task:  The task, NULL if the function needs none of this.
+ * @place: Where the function is.
  *
  * On the stack between pci_liveupdate_owner_begin() and _end().
  */
 struct pci_liveupdate_bypass {
 	struct list_head list;
 	struct task_struct *task;
+	u64 place;
 };
 
 #ifdef CONFIG_PCI_LIVEUPDATE

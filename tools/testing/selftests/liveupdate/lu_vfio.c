@@ -155,11 +155,14 @@ uint16_t lu_vfio_command(struct lu_vfio *dev)
 	return command;
 }
 
-void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits)
+void lu_vfio_write_command(struct lu_vfio *dev, uint16_t command)
 {
-	uint16_t command = lu_vfio_command(dev) | bits;
-
 	if (pwrite(dev->fd, &command, sizeof(command),
 		   dev->config_offset + PCI_COMMAND) != sizeof(command))
 		lu_die_errno("cannot write the command register through vfio");
+}
+
+void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits)
+{
+	lu_vfio_write_command(dev, lu_vfio_command(dev) | bits);
 }

@@ -54,6 +54,7 @@ void lu_vfio_map_bar0(struct lu_vfio *dev, size_t size);
 void lu_vfio_place_bar0(struct lu_vfio *dev, uint32_t address);
 
 uint16_t lu_vfio_command(struct lu_vfio *dev);
+void lu_vfio_write_command(struct lu_vfio *dev, uint16_t command);
 void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits);
 
 #endif /* LU_VFIO_H */

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KUnit tests of what needs no device that runs: which config writes the shield
+ * keeps away, what sizing is told without being done, and that what a function
+ * is reset to is what pci_save_state() has read.
+ */
+
+#include <kunit/test.h>
+#include <linux/completion.h>
+#include <linux/kthread.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/unaligned.h>
+
+#include "liveupdate.h"
+#include "pci.h"
+
+/* --- a bus with one function, which has nothing but configuration space */
+
+#define FAKE_BUS	0xfe
+#define FAKE_DEVFN	PCI_DEVFN(3, 1)
+
+struct fake {
+	struct pci_bus bus;
+	struct pci_shield shield;
+	struct completion written;
+	u8 config[256];
+	unsigned int writes;
+};
+
+static struct fake *fake_of(struct pci_bus *bus)
+{
+	return container_of(bus, struct fake, bus);
+}
+
+static int fake_read(struct pci_bus *bus, unsigned int devfn, int where,
+		     int size, u32 *val)
+{
+	u8 *at = fake_of(bus)->config + where;
+
+	*val = size == 1 ? *at : size == 2 ? get_unaligned_le16(at) :
+	       get_unaligned_le32(at);
+
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static int fake_write(struct pci_bus *bus, unsigned int devfn, int where,
+		      int size, u32 val)
+{
+	struct fake *fake = fake_of(bus);
+
+	put_unaligned_le32(val, fake->config + where);
+	fake->writes++;
+
+	return PCIBIOS_SUCCESSFUL;
+}
+
+static struct pci_ops fake_ops = {
+	.read = fake_read,
+	.write = fake_write,
+};
+
+static void fake_lower(void *shield)
+{
+	pci_shield_lower(shield);
+}
+
+/* In the domain of a bus that is there. */
+static struct fake *fake_make(struct kunit *test)
+{
+	struct pci_bus *real = pci_find_next_bus(NULL);
+	struct fake *fake;
+
+	if (!real)
+		kunit_skip(test, "there is no PCI bus");
+	fake = kunit_kzalloc(test, sizeof(*fake), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, fake);
+	memcpy(&fake->bus, real, sizeof(*real));
+	fake->bus.ops = &fake_ops;
+	fake->bus.number = FAKE_BUS;
+	init_completion(&fake->written);
+	put_unaligned_le32(0xf9100107, fake->config + PCI_COMMAND);
+
+	pci_shield_init(&fake->shield,
+			pci_liveupdate_place(pci_domain_nr(real), FAKE_BUS,
+					     FAKE_DEVFN));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fake_lower,
+							   &fake->shield));
+	pci_shield_raise(&fake->shield);
+
+	return fake;
+}
+
+static void expect_counts(struct kunit *test, struct fake *fake,
+			  unsigned long dropped, unsigned long swallowed,
+			  unsigned long kept)
+{
+	KUNIT_EXPECT_EQ(test, dropped, fake->shield.dropped);
+	KUNIT_EXPECT_EQ(test, swallowed, fake->shield.swallowed);
+	KUNIT_EXPECT_EQ(test, kept, fake->shield.kept);
+}
+
+static void shield_drops(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	u16 command;
+
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0);
+	pci_bus_write_config_byte(&fake->bus, FAKE_DEVFN, PCI_COMMAND + 1, 0);
+	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_BASE_ADDRESS_0,
+				   ~0);
+	expect_counts(test, fake, 3, 0, 0);
+	KUNIT_EXPECT_EQ(test, 0, fake->writes);
+	pci_bus_read_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, &command);
+	KUNIT_EXPECT_EQ(test, 0x0107, command);
+}
+
+static void shield_swallows(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0x0107);
+	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_BASE_ADDRESS_0,
+				   0);
+	expect_counts(test, fake, 0, 2, 0);
+	KUNIT_EXPECT_EQ(test, 0, fake->writes);
+}
+
+static void shield_keeps_status(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_STATUS, 0xf910);
+	pci_bus_write_config_byte(&fake->bus, FAKE_DEVFN, PCI_STATUS + 1, 0x80);
+	/* A command that is there, and the status bits that go with it. */
+	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
+				   0xf9100107);
+	expect_counts(test, fake, 0, 0, 3);
+
+	/* Zeroes clear nothing. */
+	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
+				   0x00100107);
+	expect_counts(test, fake, 0, 1, 3);
+	/* One that changes something besides is dropped. */
+	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
+				   0xf9100103);
+	expect_counts(test, fake, 1, 1, 3);
+	KUNIT_EXPECT_EQ(test, 0, fake->writes);
+}
+
+static void shield_is_of_one_function(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+
+	pci_bus_write_config_word(&fake->bus, PCI_DEVFN(3, 0), PCI_COMMAND, 0);
+	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	fake->bus.number--;
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0);
+	KUNIT_EXPECT_EQ(test, 2, fake->writes);
+	fake->bus.number++;
+	expect_counts(test, fake, 0, 0, 0);
+
+	pci_shield_lower(&fake->shield);
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0);
+	KUNIT_EXPECT_EQ(test, 3, fake->writes);
+	expect_counts(test, fake, 0, 0, 0);
+}
+
+static int write_command(void *data)
+{
+	struct fake *fake = data;
+
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0x0103);
+	complete(&fake->written);
+
+	return 0;
+}
+
+static void somebody_else_writes(struct kunit *test, struct fake *fake)
+{
+	struct task_struct *task;
+
+	reinit_completion(&fake->written);
+	task = kthread_run(write_command, fake, "pci-liveupdate-test");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	wait_for_completion(&fake->written);
+}
+
+static void shield_lets_the_owner(struct kunit *test)
+{
+	struct pci_liveupdate_bypass outer, inner;
+	struct fake *fake = fake_make(test);
+
+	KUNIT_EXPECT_FALSE(test, pci_shield_is_let(&fake->shield));
+	pci_shield_let(&fake->shield, &outer);
+	pci_shield_let(&fake->shield, &inner);
+	write_command(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	pci_shield_unlet(&inner);
+	KUNIT_EXPECT_TRUE(test, pci_shield_is_let(&fake->shield));
+
+	put_unaligned_le16(0x0107, fake->config + PCI_COMMAND);
+	somebody_else_writes(test, fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	expect_counts(test, fake, 1, 0, 0);
+
+	pci_shield_unlet(&outer);
+	write_command(fake);
+	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	expect_counts(test, fake, 2, 0, 0);
+}
+
+/* --- BARs */
+
+static void bars_are_told(struct kunit *test)
+{
+	static const u32 expected[] = {
+		0xfff0000c, 0xffffffff, 0xffffffe1, 0, 0xfffff000, 0,
+	};
+	struct luo_pci_bar bars[] = {
+		{ .offset = 0x10, .width = 64, .value = 0x38000010000cULL,
+		  .size = 0x100000 },
+		{ .offset = 0x18, .width = 32, .value = 0xc001, .size = 0x20 },
+		{ .offset = 0x20, .width = 32, .value = 0xfe840000,
+		  .size = 0x1000 },
+		{ .offset = 0x30, .width = 32, .value = 0xfe000001,
+		  .size = 0x80000 },
+		{ .offset = 0x184, .width = 64, .value = 0x400000000cULL,
+		  .size = 0x200000000ULL },
+	};
+	struct pci_liveupdate *lu;
+	struct pci_dev *dev;
+	u32 masks[6];
+
+	dev = kunit_kzalloc(test, sizeof(*dev), GFP_KERNEL);
+	lu = kunit_kzalloc(test, sizeof(*lu), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, dev);
+	KUNIT_ASSERT_NOT_NULL(test, lu);
+	lu->bars = bars;
+	lu->nr_bars = ARRAY_SIZE(bars);
+	dev->liveupdate = lu;
+	KUNIT_EXPECT_FALSE(test, pci_liveupdate_bar_masks(dev, 6, 0x10, masks));
+
+	dev->liveupdate_hands_off = true;
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_bar_masks(dev, 6, 0x10, masks));
+	KUNIT_EXPECT_MEMEQ(test, expected, masks, sizeof(expected));
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_bar_masks(dev, 1, 0x30, masks));
+	KUNIT_EXPECT_EQ(test, 0xfff80001, masks[0]);
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_bar_masks(dev, 6, 0x184, masks));
+	KUNIT_EXPECT_EQ(test, 0x0000000c, masks[0]);
+	KUNIT_EXPECT_EQ(test, 0xfffffffe, masks[1]);
+	KUNIT_EXPECT_EQ(test, 0, masks[2]);
+}
+
+/* --- what a function is reset to */
+
+static u32 read_register(struct pci_dev *dev, const struct luo_pci_register *reg)
+{
+	u16 cap = reg->capability & ~LUO_PCI_CAPABILITY_EXTENDED, word;
+	int pos = 0;
+	u32 val;
+
+	/* Registers of a port are not there in an endpoint. */
+	if (reg->capability == PCI_CAP_ID_EXP) {
+		pcie_capability_read_word(dev, reg->offset, &word);
+		return word;
+	}
+	if (reg->capability & LUO_PCI_CAPABILITY_EXTENDED)
+		pos = pci_find_ext_capability(dev, cap);
+	else if (reg->capability)
+		pos = pci_find_capability(dev, cap);
+	if (reg->width == 4) {
+		pci_read_config_dword(dev, pos + reg->offset, &val);
+		return val;
+	}
+	pci_read_config_word(dev, pos + reg->offset, &word);
+
+	return word;
+}
+
+/* If this fails pci_save_state() has changed: see liveupdate_state.c. */
+static void registers_are_what_was_saved(struct kunit *test)
+{
+	struct luo_pci_register *registers;
+	struct pci_saved_state *state;
+	struct pci_dev *dev = NULL;
+	unsigned int nr, seen = 0;
+
+	registers = kunit_kcalloc(test, PCI_LIVEUPDATE_MAX_REGISTERS,
+				  sizeof(*registers), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, registers);
+
+	for_each_pci_dev(dev) {
+		if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
+		    dev->current_state != PCI_D0 || pci_save_state(dev))
+			continue;
+		state = pci_store_saved_state(dev);
+		KUNIT_EXPECT_NOT_NULL(test, state);
+		if (!state)
+			continue;
+		memset(registers, 0, PCI_LIVEUPDATE_MAX_REGISTERS *
+		       sizeof(*registers));
+		nr = pci_liveupdate_pristine(dev, state, registers);
+		KUNIT_EXPECT_GE(test, nr, PCI_STD_HEADER_SIZEOF / 4);
+		for (unsigned int i = 0; i < nr; i++) {
+			KUNIT_EXPECT_EQ_MSG(test, registers[i].value,
+					    read_register(dev, &registers[i]),
+					    "%s: capability %#x at %#x",
+					    pci_name(dev),
+					    registers[i].capability,
+					    registers[i].offset);
+			seen++;
+		}
+		kfree(state);
+	}
+	if (!seen)
+		kunit_skip(test, "there is no PCI function");
+}
+
+static void registers_come_back(struct kunit *test)
+{
+	struct luo_pci_register *registers, *again;
+	struct pci_saved_state *state;
+	struct pci_dev *dev = NULL;
+	unsigned int nr;
+
+	registers = kunit_kcalloc(test, PCI_LIVEUPDATE_MAX_REGISTERS,
+				  sizeof(*registers), GFP_KERNEL);
+	again = kunit_kcalloc(test, PCI_LIVEUPDATE_MAX_REGISTERS,
+			      sizeof(*again), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, registers);
+	KUNIT_ASSERT_NOT_NULL(test, again);
+
+	for_each_pci_dev(dev) {
+		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+		    pci_is_pcie(dev) && dev->current_state == PCI_D0)
+			break;
+	}
+	if (!dev)
+		kunit_skip(test, "there is no PCI Express function");
+
+	KUNIT_ASSERT_EQ(test, 0, pci_save_state(dev));
+	state = pci_store_saved_state(dev);
+	KUNIT_ASSERT_NOT_NULL(test, state);
+	nr = pci_liveupdate_pristine(dev, state, registers);
+	kfree(state);
+	/* As if it had been otherwise when it was opened. */
+	for (unsigned int i = 0; i < nr; i++)
+		registers[i].value ^= registers[i].width == 2 ? 0x5555 :
+							       0x55555555;
+
+	state = pci_liveupdate_make_pristine(dev, registers, nr);
+	KUNIT_ASSERT_NOT_NULL(test, state);
+	KUNIT_EXPECT_EQ(test, nr, pci_liveupdate_pristine(dev, state, again));
+	KUNIT_EXPECT_MEMEQ(test, registers, again, nr * sizeof(*registers));
+	kfree(state);
+	pci_save_state(dev);
+	pci_dev_put(dev);
+}
+
+static struct kunit_case pci_liveupdate_cases[] = {
+	KUNIT_CASE(shield_drops),
+	KUNIT_CASE(shield_swallows),
+	KUNIT_CASE(shield_keeps_status),
+	KUNIT_CASE(shield_is_of_one_function),
+	KUNIT_CASE(shield_lets_the_owner),
+	KUNIT_CASE(bars_are_told),
+	KUNIT_CASE(registers_are_what_was_saved),
+	KUNIT_CASE(registers_come_back),
+	{}
+};
+
+static struct kunit_suite pci_liveupdate_suite = {
+	.name = "pci_liveupdate",
+	.test_cases = pci_liveupdate_cases,
+};
+
+kunit_test_suite(pci_liveupdate_suite);
