@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <linux/pci_regs.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,7 @@ struct options {
 	const char *bdf;
 	bool preserve;
 	bool device;		/* preserved, too */
+	const char *die;	/* at which step, NULL: at none */
 	bool canary;
 	bool huge;
 	long frames;		/* -1: as many as fit the machine */
@@ -78,6 +80,16 @@ struct vmm {
 		if (lu_channel_tell(__VA_ARGS__))			\
 			lu_die_errno("cannot write to the channel");	\
 	} while (0)
+
+/* As a VMM that is killed: whatever it holds is closed for it. */
+static void may_die(struct vmm *v, const char *step)
+{
+	if (!v->opt.die || strcmp(v->opt.die, step))
+		return;
+	ksft_print_msg("dies: %s\n", step);
+	fflush(stdout);
+	kill(getpid(), SIGKILL);
+}
 
 static void await_observer(const char *word)
 {
@@ -410,6 +422,7 @@ static void stage_1(struct vmm *v)
 	if (v->opt.preserve) {
 		preserve_vm(v);
 		ksft_test_result_pass("memory and state are preserved\n");
+		may_die(v, "preserved");
 	} else {
 		ksft_test_result_skip("memory and state are preserved: no -l\n");
 	}
@@ -652,8 +665,10 @@ static void take_back_device(struct vmm *v, int session)
 		lu_die("LUO does not give back the device: %s, see the kernel log",
 		       strerror(-fd));
 	ksft_test_result_pass("LUO gave back the device\n");
+	may_die(v, "retrieved");
 	lu_vfio_take_over(&v->device, v->bdf, fd);
 	attach_memory(v);
+	may_die(v, "bound");
 	tell("adopted");
 	ksft_test_result_pass("the device is bound and attached\n");
 	ksft_test_result(dma_addresses_are(v, (uint64_t *)((char *)v->ram +
@@ -823,6 +838,7 @@ static void __noreturn explain_usage(void)
 		"                     (default 300 with an observer, else 0)\n"
 		"  --huge             VM memory in folios of 2 MiB\n"
 		"  --idle SECONDS     no update: let the guest work and check it\n"
+		"  --die STEP         be killed when 'preserved', 'retrieved' or 'bound'\n"
 		"  --alone SECONDS    stage 2: run without the device first (default 3)\n");
 	exit(KSFT_FAIL);
 }
@@ -843,6 +859,7 @@ static struct options parse(int argc, char *argv[])
 		{ "huge", no_argument, NULL, 'H' },
 		{ "idle", required_argument, NULL, 'i' },
 		{ "alone", required_argument, NULL, 'a' },
+		{ "die", required_argument, NULL, 'D' },
 		{ }
 	};
 	struct options o = {
@@ -878,6 +895,9 @@ static struct options parse(int argc, char *argv[])
 			break;
 		case 'a':
 			o.alone_s = number(optarg);
+			break;
+		case 'D':
+			o.die = optarg;
 			break;
 		default:
 			explain_usage();
