@@ -27,9 +27,11 @@
  * with members that are not on the path.
  */
 
+#include <linux/acpi.h>
 #include <linux/cleanup.h>
 #include <linux/export.h>
 #include <linux/init.h>
+#include <linux/idr.h>
 #include <linux/iommu.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho_block.h>
@@ -106,6 +108,8 @@ static void pci_liveupdate_set_incoming(struct pci_dev *dev,
 {
 	guard(spinlock)(&pci_liveupdate_pointers);
 	WRITE_ONCE(dev->liveupdate, lu);
+	if (!lu)
+		WRITE_ONCE(dev->liveupdate_stopped, false);
 }
 
 static void pci_liveupdate_set_outgoing(struct pci_dev *dev,
@@ -119,7 +123,8 @@ static void pci_liveupdate_set_outgoing(struct pci_dev *dev,
 static void pci_liveupdate_free(struct pci_liveupdate *lu)
 {
 	list_del(&lu->list);
-	pci_dev_put(lu->dev);
+	if (lu->added)
+		pci_dev_put(lu->dev);
 	kfree(lu->bars);
 	kfree(lu->registers);
 	kfree(lu);
@@ -214,7 +219,7 @@ static const struct {
 static bool pci_liveupdate_ide_is_off(struct pci_dev *dev)
 {
 #ifdef CONFIG_PCI_IDE
-	return !dev->ide_cap || !dev->nr_ide_mem;
+	return ida_is_empty(&dev->ide_stream_ida);
 #else
 	return true;
 #endif
@@ -317,6 +322,9 @@ static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 		return REFUSE(refusal, -EOPNOTSUPP, "it is a bridge");
 	if (!pci_liveupdate_can_keep(dev, refusal))
 		return false;
+	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
+		return REFUSE(refusal, -EOPNOTSUPP,
+			      "its host bridge is not the firmware's: a driver may reset it");
 	if (!pci_liveupdate_group_is_alone(dev))
 		return REFUSE(refusal, -EOPNOTSUPP,
 			      "others are in its IOMMU group");
@@ -352,6 +360,7 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 	INIT_LIST_HEAD(&lu->list);
 	lu->state = PCI_LIVEUPDATE_OUTGOING;
 	lu->dev = pci_dev_get(dev);
+	lu->added = true;
 	lu->wire.kind = kind;
 	err = pci_liveupdate_read(dev, &lu->wire);
 	if (err)
@@ -363,8 +372,19 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 	if (lu->nr_bars && !lu->bars)
 		goto out_free;
 
+	for (unsigned int i = 0; i < lu->nr_bars; i++) {
+		err = pci_liveupdate_check_bar(&bars[i]);
+		if (err) {
+			pci_info(dev, "live update: the BAR at %#x is not one that can be handed over\n",
+				 bars[i].offset);
+			err = -EOPNOTSUPP;
+			goto out_free;
+		}
+	}
+
 	pci_shield_init(&lu->shield, pci_liveupdate_place_of(&lu->wire));
 	pci_shield_learn(&lu->shield, dev);
+	lu->shield.lets_status = kind == LUO_PCI_BRIDGE;
 
 	return lu;
 
@@ -461,6 +481,7 @@ static struct pci_liveupdate *pci_liveupdate_get_path(struct pci_dev *dev)
 }
 
 static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
+				       u64 handle,
 				       const struct pci_saved_state *pristine)
 {
 	struct pci_dev *bridge = pci_upstream_bridge(dev);
@@ -484,6 +505,7 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
 		return PTR_ERR(lu);
 	}
 	strscpy_pad(lu->wire.owner, owner);
+	lu->wire.handle = handle;
 	lu->parent = path;
 	lu->users = 1;
 	lu->nr_registers = pci_liveupdate_pristine(dev, pristine, registers);
@@ -500,6 +522,9 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
  *            (see pci_liveupdate_register()). The next kernel gives the function
  *            to a driver whose &pci_driver.liveupdate_tag is the handler's
  *            compatible string, and to no other.
+ * @handle:   The file's, &liveupdate_file_op_args.serialized_data; not 0. If what
+ *            it leads to cannot be read in the next kernel, this is how the
+ *            function can still be stopped, see pci_liveupdate_token_of().
  * @pristine: What the function is reset to when its owner closes it.
  * @tokenp:   Where a token is put, by which the driver finds the function again
  *            with pci_liveupdate_get() in the next kernel. It means nothing to
@@ -517,12 +542,13 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
  * live update not finished, not in D0, virtual functions enabled;
  * -EOPNOTSUPP if it cannot be preserved, see the top of this file;
  * -ENODEV if it does not answer;
- * -ENOENT if @fh is not registered with PCI;
+ * -ENOENT if no handler that is registered with PCI has a preserved file;
  * -ENOMEM. The reason is logged.
  */
 int pci_liveupdate_preserve(struct pci_dev *dev,
 			    const struct liveupdate_file_handler *fh,
-			    struct pci_saved_state *pristine, u64 *tokenp)
+			    u64 handle, struct pci_saved_state *pristine,
+			    u64 *tokenp)
 {
 	struct pci_liveupdate_refusal refusal;
 	int err;
@@ -537,7 +563,7 @@ int pci_liveupdate_preserve(struct pci_dev *dev,
 		return refusal.err;
 	}
 
-	err = pci_liveupdate_add_function(dev, fh->compatible, pristine);
+	err = pci_liveupdate_add_function(dev, fh->compatible, handle, pristine);
 	if (err)
 		return err;
 
@@ -626,12 +652,12 @@ static void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
 static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
+	struct pci_liveupdate_refusal refusal;
 	int err;
 
-	pci_refresh_power_state(lu->dev);
-	if (lu->dev->current_state != PCI_D0) {
-		pci_err(lu->dev, "live update: called off: it is not in D0\n");
-		return -EBUSY;
+	if (!pci_liveupdate_can_keep(lu->dev, &refusal)) {
+		pci_err(lu->dev, "live update: called off: %s\n", refusal.why);
+		return refusal.err;
 	}
 	err = pci_liveupdate_read(lu->dev, &lu->wire);
 	if (err) {
@@ -703,12 +729,47 @@ static void pci_liveupdate_thaw(void)
 	kho_block_set_clear(&pci_outgoing.register_blocks);
 }
 
+/* Unlock those before @end, or all. */
+static void pci_liveupdate_unlock_devices(struct pci_liveupdate *end)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (lu == end)
+			break;
+		device_unlock(&lu->dev->dev);
+	}
+}
+
+/*
+ * Who unbinds a device waits for its user, and shutting down would wait for that.
+ * Who resets one will put it back as it was, and must be through with that.
+ */
+static int pci_liveupdate_lock_devices(void)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (device_trylock(&lu->dev->dev))
+			continue;
+		pci_err(lu->dev, "live update: called off: it is being unbound or reset\n");
+		pci_liveupdate_unlock_devices(lu);
+		return -EBUSY;
+	}
+
+	return 0;
+}
+
 static int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args)
 {
 	struct pci_liveupdate *lu;
-	int err = 0;
+	int err;
 
 	guard(mutex)(&pci_liveupdate_lock);
+
+	err = pci_liveupdate_lock_devices();
+	if (err)
+		return err;
 
 	/* First nobody changes anything any more, then it is read. */
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
@@ -716,6 +777,7 @@ static int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args)
 		pci_shield_raise(&lu->shield);
 		lu->state = PCI_LIVEUPDATE_FROZEN;
 	}
+	pci_liveupdate_unlock_devices(NULL);
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
 		err = pci_liveupdate_freeze_one(lu);
 		if (err)
@@ -752,6 +814,8 @@ bool pci_liveupdate_shutdown_begin(struct pci_dev *dev,
 				   struct pci_liveupdate_bypass *bypass)
 {
 	bypass->task = NULL;
+
+	guard(spinlock)(&pci_liveupdate_pointers);
 	if (dev->liveupdate_out)
 		pci_shield_let(&dev->liveupdate_out->shield, bypass);
 	else if (dev->liveupdate)
@@ -898,12 +962,12 @@ static int __init pci_liveupdate_init(void)
 	int err;
 
 	err = liveupdate_flb_peek_incoming(&pci_liveupdate_flb, &data);
-	if (err)
+	if (err == -ENODATA || err == -ENOENT)
 		return 0;
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	err = pci_liveupdate_load(data);
+	err = err ?: pci_liveupdate_load(data);
 	if (err) {
 		pci_incoming.unread = true;
 		pr_err("PCI: live update: what was preserved cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
@@ -958,7 +1022,7 @@ static void pci_liveupdate_probe(struct pci_dev *dev, bool again)
 	INIT_WORK(&attach->work, pci_liveupdate_attach);
 	attach->dev = pci_dev_get(dev);
 	attach->again = again;
-	queue_work(system_unbound_wq, &attach->work);
+	queue_work(system_dfl_long_wq, &attach->work);
 }
 
 static void pci_liveupdate_attach(struct work_struct *work)
@@ -985,12 +1049,12 @@ static void pci_liveupdate_let_go(struct pci_liveupdate *lu)
 		return;
 
 	WRITE_ONCE(dev->liveupdate_hands_off, false);
-	dev->mmio_always_on = 0;
 	for (int i = 0; i < PCI_NUM_RESOURCES; i++) {
 		if (lu->fixed & BIT(i))
 			dev->resource[i].flags &= ~IORESOURCE_PCI_FIXED;
 	}
-	if (lu->enabled)
+	/* Else it counts as enabled for what is enabled below. */
+	if (lu->enabled && lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		atomic_dec(&dev->enable_cnt);
 	lu->enabled = false;
 	pci_liveupdate_unpin(lu);
@@ -1001,6 +1065,9 @@ static void pci_liveupdate_leave_path(struct pci_liveupdate *lu)
 {
 	for (lu = lu->parent; lu; lu = lu->parent) {
 		if (--lu->users || lu->state == PCI_LIVEUPDATE_QUARANTINED)
+			continue;
+		/* What is below cannot be reached: it stays stopped here. */
+		if (lu->stopped)
 			continue;
 		pci_liveupdate_let_go(lu);
 		if (!lu->dev)
@@ -1021,6 +1088,8 @@ static bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd))
 		return false;
+	/* Until its owner has finished nobody switches it on. */
+	WRITE_ONCE(dev->liveupdate_stopped, true);
 	if (!(cmd & PCI_COMMAND_MASTER))
 		return true;
 
@@ -1047,6 +1116,7 @@ static bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 		if (bridge->users > 1)
 			return false;
 		if (bridge->dev && pci_liveupdate_stop(bridge, bridge->dev)) {
+			bridge->stopped = true;
 			pci_err(bridge->dev, "live update: bus mastering is off, to stop what is below\n");
 			return true;
 		}
@@ -1108,12 +1178,11 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 		return;
 
 	pci_liveupdate_set_incoming(dev, lu);
+	lu->dev = dev;
 	if (lu->state != PCI_LIVEUPDATE_EXPECTED)
 		return;
 
 	dev->liveupdate_hands_off = true;
-	/* Decoding is not switched off while its BARs are looked at. */
-	dev->mmio_always_on = 1;
 }
 
 static void pci_liveupdate_stop_unread(struct pci_dev *dev)
@@ -1129,22 +1198,36 @@ static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 	pci_err(dev, "live update: its DMA is stopped: the previous kernel may have preserved it\n");
 }
 
+/* Perhaps it has another number now than when it was preserved. */
+static bool pci_liveupdate_is_below_stopped(struct pci_dev *dev)
+{
+	while ((dev = pci_upstream_bridge(dev))) {
+		if (pci_liveupdate_is_stopped(dev))
+			return true;
+	}
+
+	return false;
+}
+
 /**
  * pci_liveupdate_verify - Is a device what was preserved?
  * @dev: The device. Header type and config size are known, and no fixup was run.
  */
 void pci_liveupdate_verify(struct pci_dev *dev)
 {
-	struct pci_liveupdate *lu = dev->liveupdate;
+	struct pci_liveupdate *lu;
 	const char *why;
 
-	if (pci_incoming.unread)
+	if (pci_incoming.unread || pci_liveupdate_is_below_stopped(dev))
 		pci_liveupdate_stop_unread(dev);
-	if (!lu)
+	if (!READ_ONCE(dev->liveupdate))
 		return;
 
 	guard(mutex)(&pci_liveupdate_lock);
 
+	lu = dev->liveupdate;
+	if (!lu)
+		return;
 	pci_shield_learn(&lu->shield, dev);
 	why = pci_incoming.stop_all ?: pci_liveupdate_differs(dev, lu);
 	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
@@ -1153,7 +1236,6 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 		pci_liveupdate_quarantine(lu, dev, why);
 	if (lu->state != PCI_LIVEUPDATE_EXPECTED) {
 		dev->liveupdate_hands_off = false;
-		dev->mmio_always_on = 0;
 		return;
 	}
 
@@ -1177,14 +1259,18 @@ void pci_liveupdate_verify(struct pci_dev *dev)
  */
 void pci_liveupdate_add(struct pci_dev *dev)
 {
-	struct pci_liveupdate *lu = dev->liveupdate;
+	struct pci_liveupdate *lu;
 
-	if (!lu)
+	if (!READ_ONCE(dev->liveupdate))
 		return;
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	lu->dev = pci_dev_get(dev);
+	lu = dev->liveupdate;
+	if (!lu)
+		return;
+	pci_dev_get(dev);
+	lu->added = true;
 	if (lu->state == PCI_LIVEUPDATE_INCOMING)
 		pci_liveupdate_pin(lu);
 }
@@ -1205,7 +1291,9 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 	pci_liveupdate_quarantine(lu, dev, "it was removed");
 	pci_liveupdate_set_incoming(dev, NULL);
 	lu->dev = NULL;
-	pci_dev_put(dev);
+	if (lu->added)
+		pci_dev_put(dev);
+	lu->added = false;
 }
 
 /* Nobody else gets what a running device decodes. Return: what is wrong. */
@@ -1214,7 +1302,7 @@ static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 	struct pci_dev *dev = lu->dev;
 
 	for (int i = 0; i < PCI_NUM_RESOURCES; i++) {
-		struct resource *res = &dev->resource[i];
+		struct resource *res = pci_resource_n(dev, i);
 		bool rom = i == PCI_ROM_RESOURCE;
 
 		if (!res->flags || res->parent || !resource_size(res) ||
@@ -1223,6 +1311,11 @@ static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 		/* Not assigned, or not decoded: that may be anywhere. */
 		if (!res->start || (rom && !(res->flags & IORESOURCE_ROM_ENABLE)))
 			continue;
+		/* Nothing is decoded there without virtual functions. */
+		if (pci_resource_is_iov(i)) {
+			pci_claim_resource(dev, i);
+			continue;
+		}
 		if (pci_claim_resource(dev, i))
 			return pci_resource_is_bridge_win(i) ?
 			       "somebody else has what its window forwards" :
@@ -1267,6 +1360,12 @@ static int __init pci_liveupdate_scanned(void)
 {
 	struct pci_liveupdate *lu;
 
+	if (!pci_liveupdate_any_incoming())
+		return 0;
+
+	/* Some host bridges come late. */
+	wait_for_device_probe();
+
 	guard(mutex)(&pci_liveupdate_lock);
 
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
@@ -1276,7 +1375,7 @@ static int __init pci_liveupdate_scanned(void)
 
 	return 0;
 }
-late_initcall(pci_liveupdate_scanned);
+late_initcall_sync(pci_liveupdate_scanned);
 
 /**
  * pci_liveupdate_bar_masks - What sizing the BARs of a running device would read.
@@ -1376,6 +1475,28 @@ bool pci_liveupdate_is_incoming(struct pci_dev *dev)
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_incoming);
 
 /**
+ * pci_liveupdate_token_of - The token of a function whose file is known.
+ * @handle: The file's, as it was given to pci_liveupdate_preserve().
+ *
+ * Return: the token, or 0 if there is no such function.
+ */
+u64 pci_liveupdate_token_of(u64 handle)
+{
+	struct pci_liveupdate *lu;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->wire.kind == LUO_PCI_FUNCTION &&
+		    lu->wire.handle == handle)
+			return pci_liveupdate_place_of(&lu->wire) + 1;
+	}
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_token_of);
+
+/**
  * pci_liveupdate_get - Find a function that was preserved.
  * @token: What pci_liveupdate_preserve() gave.
  *
@@ -1400,6 +1521,8 @@ struct pci_dev *pci_liveupdate_get(u64 token)
 		return ERR_PTR(-EAGAIN);
 	if (lu->state != PCI_LIVEUPDATE_INCOMING)
 		return ERR_PTR(-EIO);
+	if (!lu->added)
+		return ERR_PTR(-EAGAIN);
 
 	return pci_dev_get(lu->dev);
 }
@@ -1444,6 +1567,7 @@ int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep
 		return err;
 	}
 	atomic_inc(&dev->enable_cnt);
+	pci_shield_set_msi(&lu->shield, dev->msi_cap);
 
 	return 0;
 }
@@ -1459,9 +1583,13 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_adopt);
 void pci_liveupdate_abandon(struct pci_dev *dev,
 			    struct pci_saved_state **pristinep)
 {
+	guard(mutex)(&pci_liveupdate_lock);
+
 	kfree(*pristinep);
 	*pristinep = NULL;
 	atomic_dec(&dev->enable_cnt);
+	if (dev->liveupdate)
+		pci_shield_set_msi(&dev->liveupdate->shield, 0);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_abandon);
 
@@ -1518,10 +1646,14 @@ int pci_liveupdate_quiesce(u64 token)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	lu = pci_liveupdate_find(token - 1);
-	if (!lu || lu->state != PCI_LIVEUPDATE_INCOMING)
+	if (!lu)
 		return 0;
-	if (!pci_liveupdate_stop(lu, lu->dev) && !pci_liveupdate_stop_above(lu))
+	if (lu->state != PCI_LIVEUPDATE_INCOMING)
+		return lu->stopped ? 0 : -EIO;
+	if (!pci_liveupdate_stop(lu, lu->dev) && !pci_liveupdate_stop_above(lu)) {
+		pci_err(lu->dev, "live update: given up, but it cannot be stopped: it may write to memory that was its VM's\n");
 		return -EIO;
+	}
 	pci_info(lu->dev, "live update: given up, its DMA is stopped\n");
 
 	return 0;
@@ -1592,7 +1724,8 @@ static void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 		if (lu->dev && lu->dev->liveupdate == lu) {
 			pci_liveupdate_set_incoming(lu->dev, NULL);
 			pci_liveupdate_show(lu->dev);
-			pci_liveupdate_probe(lu->dev, false);
+			pci_liveupdate_probe(lu->dev,
+					     !pci_is_enabled(lu->dev));
 		}
 		pci_liveupdate_free(lu);
 	}

@@ -34,6 +34,10 @@ struct pci_shield_status {
  * @dropped:   Writes that would have changed something.
  * @swallowed: Writes that would have written what is there.
  * @kept:      Writes that would have cleared status bits and nothing else.
+ * @lets_status: These are sent, and not counted: an interrupt handler may not end
+ *             before its status is clear.
+ * @msi:       Where the MSI capability of a function is that its owner has taken
+ *             over, 0 before: whoever moves its interrupt writes there.
  *
  * All is protected by the shield's lock.
  */
@@ -45,6 +49,8 @@ struct pci_shield {
 	unsigned long dropped;
 	unsigned long swallowed;
 	unsigned long kept;
+	bool lets_status;
+	u16 msi;
 };
 
 extern bool pci_shield_is_up;
@@ -53,6 +59,7 @@ void pci_shield_init(struct pci_shield *shield, u64 place);
 void pci_shield_learn(struct pci_shield *shield, struct pci_dev *dev);
 void pci_shield_raise(struct pci_shield *shield);
 void pci_shield_lower(struct pci_shield *shield);
+void pci_shield_set_msi(struct pci_shield *shield, u16 msi);
 void pci_shield_let(const struct pci_shield *shield,
 		    struct pci_liveupdate_bypass *bypass);
 void pci_shield_unlet(struct pci_liveupdate_bypass *bypass);
@@ -60,7 +67,10 @@ bool pci_shield_is_let(const struct pci_shield *shield);
 bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 		      u32 val);
 
-/* All writes to configuration space by the kernel and by users come here. */
+/*
+ * The writes to configuration space by the kernel and by users come here, but
+ * for those of pci_check_and_mask_intx(), which is the owner's, and arch code.
+ */
 static inline int pci_shielded_write(struct pci_bus *bus, unsigned int devfn,
 				     int pos, int len, u32 val)
 {
@@ -97,7 +107,8 @@ enum pci_liveupdate_state {
  * @registers: What it is reset to.
  * @nr_registers: Their number.
  * @parent:    The bridge above, NULL on a root bus.
- * @dev:       The device, with a reference; NULL if there is none.
+ * @dev:       The device; NULL if there is none.
+ * @added:     There is a reference to @dev, and it can be used.
  * @number:    Outgoing: its number in the wire's array.
  * @users:     Functions that need it, itself included.
  * @state:     What became of it.
@@ -117,6 +128,7 @@ struct pci_liveupdate {
 	unsigned int nr_registers;
 	struct pci_liveupdate *parent;
 	struct pci_dev *dev;
+	bool added;
 	u32 number;
 	unsigned int users;
 	enum pci_liveupdate_state state;
@@ -179,6 +191,18 @@ static inline bool pci_liveupdate_needs_master(const struct pci_dev *dev)
 {
 	return unlikely(dev->liveupdate_frozen) ||
 	       (pci_liveupdate_kept(dev) && dev->subordinate);
+}
+
+/**
+ * pci_liveupdate_is_stopped - Must a device not become a bus master?
+ * @dev: A function or bridge.
+ *
+ * Return: true while what it, or what is below it, was told to write to may be
+ * anybody's memory by now.
+ */
+static inline bool pci_liveupdate_is_stopped(const struct pci_dev *dev)
+{
+	return unlikely(dev->liveupdate_stopped);
 }
 
 bool pci_liveupdate_any_incoming(void);
@@ -245,6 +269,11 @@ static inline bool pci_liveupdate_any_incoming(void)
 }
 
 static inline bool pci_liveupdate_needs_master(const struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline bool pci_liveupdate_is_stopped(const struct pci_dev *dev)
 {
 	return false;
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * The config write shield: while a device runs for an owner who is not there,
+/**
+ * DOC: the config write shield
+ *
+ * While a device runs for an owner who is not there,
  * nobody writes to its configuration space, nor to that of the bridges above.
  *
  * There are too many who would: enumeration, fixups, capabilities, power
@@ -11,10 +13,11 @@
  * - if it would change something it is dropped, and counted with its caller;
  * - if it would write what is there it is swallowed: sent, it could still clear
  *   status bits that read as 1;
- * - if it would only clear status bits they are kept, for the owner to see.
+ * - if it would only clear status bits they are kept, for the owner to see. Only
+ *   the old kernel may clear those of a port: its services' handlers would not end.
  *
- * What is not covered: AML and other firmware, MMIO, and
- * raw_pci_write(), which on x86 is AML's and the earliest boot's way to a
+ * What is not covered: AML and other firmware, MMIO, pci_check_and_mask_intx(),
+ * and raw_pci_write(), which on x86 is AML's and the earliest boot's way to a
  * device.
  */
 
@@ -302,6 +305,20 @@ void pci_shield_unlet(struct pci_liveupdate_bypass *bypass)
 	list_del(&bypass->list);
 }
 
+/* With addresses of 64 bits and masks, PCIe 7.7.1 */
+#define PCI_SHIELD_MSI_SIZE	0x18
+
+/**
+ * pci_shield_set_msi - Somebody may move a function's interrupt.
+ * @shield: The shield.
+ * @msi:    Where the MSI capability is; 0: nobody may any more.
+ */
+void pci_shield_set_msi(struct pci_shield *shield, u16 msi)
+{
+	guard(raw_spinlock_irqsave)(&pci_shield_lock);
+	shield->msi = msi;
+}
+
 /**
  * pci_shield_is_let - May the current task write?
  * @shield: The shield.
@@ -336,6 +353,9 @@ bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 						      bus->number, devfn));
 	if (!shield || pci_shield_lets(shield))
 		return false;
+	if (shield->msi && pos >= shield->msi &&
+	    pos < shield->msi + PCI_SHIELD_MSI_SIZE)
+		return false;
 
 	bus->ops->read(bus, devfn, pos, len, &old);
 	w1c = pci_shield_w1c(shield, pos);
@@ -343,6 +363,8 @@ bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 		shield->dropped++;
 		pci_shield_note(shield, pos, len, old, val);
 	} else if (val & old & w1c & bits) {
+		if (shield->lets_status)
+			return false;
 		shield->kept++;
 	} else {
 		shield->swallowed++;

@@ -109,12 +109,9 @@ int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 	pos = pci_find_ext_capability(dev, PCI_EXT_CAP_ID_ACS);
 	if (pos)
 		pci_read_config_word(dev, pos + PCI_ACS_CTRL, &wire->acs);
-	pos = pci_find_capability(dev, PCI_CAP_ID_EXP);
-	if (pos) {
-		pci_read_config_word(dev, pos + PCI_EXP_DEVCTL, &wire->devctl);
-		pci_read_config_word(dev, pos + PCI_EXP_DEVCTL2,
-				     &wire->devctl2);
-	}
+	/* 0 where there is no such register. */
+	pcie_capability_read_word(dev, PCI_EXP_DEVCTL, &wire->devctl);
+	pcie_capability_read_word(dev, PCI_EXP_DEVCTL2, &wire->devctl2);
 
 	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
 		pci_state_read_bridge(dev, wire);

@@ -120,6 +120,9 @@ static int pci_wire_check_device(struct luo_abi_reader *r,
 	if (dev->kind == LUO_PCI_FUNCTION && pci_wire_has_bridge_parts(dev))
 		return REFUSE(r, record, struct luo_pci_device, bus_numbers, 0,
 			      dev->bus_numbers);
+	if ((dev->kind == LUO_PCI_FUNCTION) != !!dev->handle)
+		return REFUSE(r, record, struct luo_pci_device, handle, 0,
+			      dev->handle);
 	if (!pci_wire_owner_is_valid(dev))
 		return REFUSE(r, record, struct luo_pci_device, owner, 0,
 			      dev->owner[0]);
@@ -236,6 +239,11 @@ static bool pci_wire_bar_is_wide(const struct luo_pci_bar *bar)
 	       PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
+/* Without a reader: for the writer, before it is too late. */
+#define REFUSE_BAR(r, record, field, expected, found)			\
+	((r) ? REFUSE(r, record, struct luo_pci_bar, field, expected, found) : \
+	 -EBADMSG)
+
 static int pci_wire_check_bar(struct luo_abi_reader *r,
 			      const struct luo_abi_record *record,
 			      const struct luo_pci_bar *bar)
@@ -245,20 +253,31 @@ static int pci_wire_check_bar(struct luo_abi_reader *r,
 	smallest = pci_wire_bar_smallest(bar, &type);
 	if (!is_power_of_2(bar->size) || bar->size < smallest ||
 	    (limit && bar->size >= limit))
-		return REFUSE(r, record, struct luo_pci_bar, size, smallest,
-			      bar->size);
+		return REFUSE_BAR(r, record, size, smallest,
+				  bar->size);
 	if (pci_wire_bar_is_wide(bar) != (bar->width == 64))
-		return REFUSE(r, record, struct luo_pci_bar, width,
-			      bar->width == 64 ? 32 : 64, bar->width);
+		return REFUSE_BAR(r, record, width,
+				  bar->width == 64 ? 32 : 64, bar->width);
 	if ((bar->value & ~type & (bar->size - 1)) ||
 	    (limit && bar->value >= limit))
-		return REFUSE(r, record, struct luo_pci_bar, value, 0,
-			      bar->value);
+		return REFUSE_BAR(r, record, value, 0,
+				  bar->value);
 	if (bar->reserved)
-		return REFUSE(r, record, struct luo_pci_bar, reserved, 0,
-			      bar->reserved);
+		return REFUSE_BAR(r, record, reserved, 0,
+				  bar->reserved);
 
 	return 0;
+}
+
+/**
+ * pci_liveupdate_check_bar - Would the next kernel believe a BAR?
+ * @bar: The BAR.
+ *
+ * Return: 0, or -EBADMSG.
+ */
+int pci_liveupdate_check_bar(const struct luo_pci_bar *bar)
+{
+	return pci_wire_check_bar(NULL, NULL, bar);
 }
 
 static int pci_wire_check_bars(struct luo_abi_reader *r)

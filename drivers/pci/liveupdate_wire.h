@@ -9,5 +9,6 @@ extern const struct luo_abi_tag pci_liveupdate_tag;
 extern const struct luo_abi_format pci_liveupdate_format;
 
 int pci_liveupdate_check(struct luo_abi_reader *r);
+int pci_liveupdate_check_bar(const struct luo_pci_bar *bar);
 
 #endif /* DRIVERS_PCI_LIVEUPDATE_WIRE_H */

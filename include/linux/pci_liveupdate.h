@@ -36,11 +36,13 @@ void pci_liveupdate_unregister(struct liveupdate_file_handler *fh);
 
 int pci_liveupdate_preserve(struct pci_dev *dev,
 			    const struct liveupdate_file_handler *fh,
-			    struct pci_saved_state *pristine, u64 *tokenp);
+			    u64 handle, struct pci_saved_state *pristine,
+			    u64 *tokenp);
 void pci_liveupdate_unpreserve(struct pci_dev *dev);
 
 bool pci_liveupdate_is_outgoing(struct pci_dev *dev);
 bool pci_liveupdate_is_incoming(struct pci_dev *dev);
+u64 pci_liveupdate_token_of(u64 handle);
 struct pci_dev *pci_liveupdate_get(u64 token);
 int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep);
 void pci_liveupdate_abandon(struct pci_dev *dev,

@@ -46,6 +46,7 @@ static const struct luo_pci_device pci_devices[] = {
 		.flags = LUO_PCI_INTX_STUCK,
 		.vf_buses = 1,
 		.devctl = 0x2810,
+		.handle = 0x1234000,
 		.owner = "vfio-pci-v1",
 	},
 };
@@ -119,10 +120,11 @@ static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
 	while (luo_abi_array_next(&it, &dev, sizeof(dev)))
-		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s', command %x, flags %x, buses %x\n",
+		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s' (%llx), command %x, flags %x, buses %x\n",
 			    ++nr, dev.segment, dev.bus, dev.devfn >> 3,
 			    dev.devfn & 7, dev.vendor, dev.device, dev.parent,
 			    LUO_PCI_OWNER_LENGTH, (const char *)dev.owner,
+			    (unsigned long long)dev.handle,
 			    dev.command, dev.flags, dev.bus_numbers);
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));

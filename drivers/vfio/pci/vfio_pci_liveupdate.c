@@ -40,6 +40,7 @@
 /* What the drivers' files have in common is what PCI gives devices by. */
 static struct pci_driver *vfio_pci_liveupdate_driver;
 static const struct vfio_device_ops *vfio_pci_liveupdate_ops;
+static bool vfio_pci_liveupdate_registered;
 
 /**
  * struct vfio_pci_outgoing - A device that is preserved for the next kernel.
@@ -105,6 +106,9 @@ static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *
 		return "it has a migration state";
 	if (!vdev->pci_saved_state)
 		return "nobody knows what it would be reset to";
+	if (vdev->pdev->cfg_size != PCI_CFG_SPACE_SIZE &&
+	    vdev->pdev->cfg_size != PCI_CFG_SPACE_EXP_SIZE)
+		return "its configuration space has a size of its own";
 
 	return NULL;
 }
@@ -118,6 +122,7 @@ static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 		return "it is in a low power state";
 	if (vdev->sriov_active)
 		return "its virtual functions are enabled";
+	guard(rwsem_read)(&vdev->memory_lock);
 	if (!list_empty(&vdev->dmabufs))
 		return "its BARs are exported as dma-bufs";
 
@@ -179,11 +184,11 @@ static void vfio_pci_liveupdate_copy_ids(struct vfio_pci_core_device *vdev,
 					 u8 *to)
 {
 	int ttl = VFIO_PCI_LIVEUPDATE_CAPS;
-	u8 pos = to[PCI_CAPABILITY_LIST];
+	u8 pos = to[PCI_CAPABILITY_LIST] & ~3;
 
 	while (pos >= PCI_STD_HEADER_SIZEOF && ttl--) {
 		to[pos + PCI_CAP_LIST_ID] = vdev->pci_config_map[pos];
-		pos = to[pos + PCI_CAP_LIST_NEXT];
+		pos = to[pos + PCI_CAP_LIST_NEXT] & ~3;
 	}
 }
 
@@ -230,7 +235,8 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 
 	lockdep_assert_held(&vdev->vdev.dev_set->lock);
 
-	if (!vdev->vdev.cdev_opened || vdev->vdev.liveupdate_incoming)
+	if (!vfio_device_file_is_bound(args->file) ||
+	    vdev->vdev.liveupdate_incoming || vdev->outgoing)
 		return -EBUSY;
 
 	why = vfio_pci_liveupdate_unsupported(vdev);
@@ -249,7 +255,9 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 		goto out_free;
 	}
 
+	args->serialized_data = virt_to_phys(blob);
 	err = pci_liveupdate_preserve(vdev->pdev, args->handler,
+				      args->serialized_data,
 				      vdev->pci_saved_state, &outgoing->token);
 	if (err)
 		goto out_blob;
@@ -257,7 +265,6 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	luo_abi_begin(&outgoing->writer, &vfio_pci_liveupdate_format, blob,
 		      VFIO_PCI_BLOB_SIZE);
 	vdev->outgoing = outgoing;
-	args->serialized_data = virt_to_phys(blob);
 
 	return 0;
 
@@ -434,7 +441,9 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 	if (!vdev)
 		return ERR_PTR(-EAGAIN);
 
-	why = vfio_pci_liveupdate_differs(pdev, &incoming->dev);
+	why = vfio_device_is_translated(&vdev->vdev) ?
+	      "its DMA is translated now, and it knows physical addresses" :
+	      vfio_pci_liveupdate_differs(pdev, &incoming->dev);
 	if (why) {
 		pci_err(pdev, "live update: not given back: %s\n", why);
 		return ERR_PTR(-EIO);
@@ -458,9 +467,16 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	struct file *file;
 	int err;
 
-	incoming = kvzalloc(sizeof(*incoming), GFP_KERNEL);
+	/* As for opening it by its path. */
+	if (!capable(CAP_SYS_RAWIO)) {
+		pr_info("live update: a device without an IOMMU is given back to who has CAP_SYS_RAWIO\n");
+		return -EAGAIN;
+	}
+
+	/* What fails for lack of memory can be tried again. */
+	incoming = kvzalloc_obj(*incoming);
 	if (!incoming)
-		return -ENOMEM;
+		return -EAGAIN;
 
 	err = vfio_pci_liveupdate_read(incoming, args->serialized_data);
 	if (err)
@@ -481,7 +497,7 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	pci_dev_put(pdev);
 	if (IS_ERR(file)) {
 		err = PTR_ERR(file);
-		if (err == -EAGAIN || err == -ENOMEM) {
+		if (err == -EAGAIN || err == -ENOMEM || err == -ENFILE) {
 			kvfree(incoming);
 			return -EAGAIN;
 		}
@@ -496,7 +512,7 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 
 out_free:
 	kvfree(incoming);
-	return err == -ENOMEM ? -EAGAIN : err;
+	return err;
 }
 
 /*
@@ -521,7 +537,7 @@ static u32 vfio_pci_liveupdate_differing_cap(struct vfio_pci_core_device *vdev,
 		link = pos + PCI_CAP_LIST_NEXT;
 	}
 
-	if (size <= PCI_CFG_SPACE_SIZE)
+	if (size <= PCI_CFG_SPACE_SIZE || !vdev->extended_caps)
 		return 0;
 
 	ttl = (PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 8;
@@ -674,39 +690,35 @@ static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 	/* Asked only for a file that was retrieved, and that somebody has. */
 	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
 
-	return incoming->adopted;
+	return incoming->adopted && incoming->vdev->vdev.iommufd_attached;
 }
 
 static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
 	struct vfio_pci_core_device *vdev = incoming ? incoming->vdev : NULL;
-	struct vfio_pci_incoming *read = NULL;
+	u64 token = pci_liveupdate_token_of(args->serialized_data);
 	bool adopted = false;
-
-	/* Nobody has asked for the file. What cannot be read is left to PCI. */
-	if (!incoming && args->retrieve_status >= 0) {
-		read = kvzalloc(sizeof(*read), GFP_KERNEL | __GFP_NOFAIL);
-		if (!vfio_pci_liveupdate_read(read, args->serialized_data))
-			incoming = read;
-	}
 
 	if (vdev) {
 		guard(mutex)(&vdev->vdev.dev_set->lock);
 		adopted = incoming->adopted;
 		vdev->incoming = NULL;
-		vdev->vdev.liveupdate_incoming = false;
 	}
 
-	if (incoming) {
-		if (!adopted)
-			pci_liveupdate_quiesce(incoming->dev.pci_token);
-		pci_liveupdate_finish(incoming->dev.pci_token);
-	}
+	/*
+	 * The file is closed some time after this, the VM's memory may be freed
+	 * before: a device whose owner has gone must not write to it any more.
+	 */
+	if (!adopted || file_count(args->file) == 1)
+		pci_liveupdate_quiesce(token);
+	pci_liveupdate_finish(token);
 
-	if (args->private_data)
-		kvfree(args->private_data);
-	kvfree(read);
+	/* One that was given up is probed anew, and gets a new struct. */
+	if (adopted)
+		WRITE_ONCE(vdev->vdev.liveupdate_incoming, false);
+
+	kvfree(incoming);
 	vfio_pci_liveupdate_release(args->serialized_data);
 }
 
@@ -715,7 +727,7 @@ static unsigned long vfio_pci_liveupdate_get_id(struct file *file)
 	return (unsigned long)vfio_pci_liveupdate_vdev(file);
 }
 
-static const struct liveupdate_file_ops vfio_pci_liveupdate_file_ops = {
+static struct liveupdate_file_ops vfio_pci_liveupdate_file_ops = {
 	.can_preserve = vfio_pci_liveupdate_can_preserve,
 	.preserve = vfio_pci_liveupdate_preserve,
 	.unpreserve = vfio_pci_liveupdate_unpreserve,
@@ -725,7 +737,6 @@ static const struct liveupdate_file_ops vfio_pci_liveupdate_file_ops = {
 	.can_finish = vfio_pci_liveupdate_can_finish,
 	.finish = vfio_pci_liveupdate_finish,
 	.get_id = vfio_pci_liveupdate_get_id,
-	.owner = THIS_MODULE,
 };
 
 static struct liveupdate_file_handler vfio_pci_liveupdate_handler = {
@@ -739,36 +750,41 @@ static struct liveupdate_file_handler vfio_pci_liveupdate_handler = {
  * @driver: The driver, not registered yet: it is going to be given those devices
  *          that run.
  * @ops:    By which its devices are told from those of other drivers.
+ * @owner:  The driver's module. It stays while its files are preserved.
  *
- * Return: 0 also if live update is switched off.
+ * The driver goes on without live update if this fails.
  */
-int vfio_pci_liveupdate_init(struct pci_driver *driver,
-			     const struct vfio_device_ops *ops)
+void vfio_pci_liveupdate_init(struct pci_driver *driver,
+			      const struct vfio_device_ops *ops,
+			      struct module *owner)
 {
 	int err;
 
+	vfio_pci_liveupdate_file_ops.owner = owner;
 	vfio_pci_liveupdate_driver = driver;
 	vfio_pci_liveupdate_ops = ops;
 	driver->liveupdate_tag = LUO_VFIO_PCI_TAG;
 
 	if (!liveupdate_enabled())
-		return 0;
+		return;
 
 	err = liveupdate_register_file_handler(&vfio_pci_liveupdate_handler);
+	if (!err) {
+		err = pci_liveupdate_register(&vfio_pci_liveupdate_handler);
+		if (err)
+			liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
+	}
+	vfio_pci_liveupdate_registered = !err;
 	if (err)
-		return err;
-	err = pci_liveupdate_register(&vfio_pci_liveupdate_handler);
-	if (err)
-		liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
-
-	return err;
+		pr_warn("vfio-pci: devices cannot be preserved across a live update: %pe\n",
+			ERR_PTR(err));
 }
 EXPORT_SYMBOL_GPL(vfio_pci_liveupdate_init);
 
 /** vfio_pci_liveupdate_exit - Undo vfio_pci_liveupdate_init(). */
 void vfio_pci_liveupdate_exit(void)
 {
-	if (!liveupdate_enabled())
+	if (!vfio_pci_liveupdate_registered)
 		return;
 	pci_liveupdate_unregister(&vfio_pci_liveupdate_handler);
 	liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);

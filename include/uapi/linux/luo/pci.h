@@ -122,6 +122,9 @@ enum luo_pci_flags {
  *           device. 0 for a function.
  * @io_upper: Of a bridge: I/O Base and Limit Upper 16 Bits (PCIe 7.5.1.3.11).
  *            See @windows.
+ * @handle: LUO's handle of its owner's file; 0 for a bridge. If what the owner has
+ *          handed over cannot be read, this is what is left to say whose function
+ *          has to be stopped when that file is finished.
  * @owner: The tag of its owner's file, filled up with 0. Only a driver that has
  *         declared this tag is given the function: any other would reset it.
  *         All 0 for a bridge.
@@ -147,6 +150,7 @@ struct luo_pci_device {
 	__u32	bus_numbers;
 	__u32	windows[LUO_PCI_WINDOWS];
 	__u32	io_upper;
+	__u64	handle;
 	__u8	owner[LUO_PCI_OWNER_LENGTH];
 } __attribute__((packed));
 
