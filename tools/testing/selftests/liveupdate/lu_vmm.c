@@ -46,6 +46,7 @@
 #define SYNC_PATIENCE_MS	30000
 #define LINK_PATIENCE_MS	5000
 #define CATCH_UP_MS		5000
+#define HEART_PATIENCE_MS	5000
 #define POLL_MS			20
 
 struct options {
@@ -213,9 +214,14 @@ static bool catch_up(struct vmm *v)
 static bool heart_beats(struct vmm *v)
 {
 	uint32_t before = lu_vm_read_control(v->ram).heartbeat;
+	long left;
 
-	let_run(v, 100);
-	return lu_vm_read_control(v->ram).heartbeat != before;
+	for (left = HEART_PATIENCE_MS; left > 0; left -= POLL_MS) {
+		let_run(v, POLL_MS);
+		if (lu_vm_read_control(v->ram).heartbeat != before)
+			return true;
+	}
+	return false;
 }
 
 /*
