@@ -140,7 +140,8 @@ has_no_hole()
 # One number for two things would be told apart by nobody.
 numbers_are_unique()
 {
-	awk '
+	# A number may stand in two lines.
+	sed -E ':more; /\|$/ { N; s/\n[ \t]*/ /; b more }' "$1" | awk '
 	/^enum / { split("", seen) }
 	/^\tLUO_.*= / {
 		number = $0
@@ -148,14 +149,16 @@ numbers_are_unique()
 		if (number in seen) { print $1 " and " seen[number] " are both " number; bad = 1 }
 		seen[number] = $1
 	}
-	END { exit bad }' "$1"
+	END { exit bad }'
 }
 
 everything_is_nailed()
 {
-	local path what bad=0
+	local path what bad=0 layouts
 
-	for path in "$TREE"/$LUO/*_layout.c; do
+	mapfile -t layouts < <(sed -nE "s|^([a-z_/]+_layout)\t.*|$TREE/\1.c|p" \
+		"$ABI/abi-check.sh")
+	for path in "${layouts[@]}"; do
 		has_no_hole "$path" || bad=1
 	done
 	for path in "$TREE"/include/uapi/linux/luo/*.h; do
@@ -163,11 +166,11 @@ everything_is_nailed()
 		[ "$(grep -c '^struct .* {$' "$path")" = "$(grep -c '^} __attribute__((packed));$' "$path")" ] ||
 			{ echo "$path has a struct that is not packed"; bad=1; }
 		while read -r what; do
-			grep -qE "^static_assert\((!__builtin_strcmp\()?$what[, ]" "$TREE"/$LUO/*_layout.c ||
+			grep -qE "^static_assert\((!__builtin_strcmp\()?$what[, ]" "${layouts[@]}" ||
 				{ echo "$what is not in a layout file"; bad=1; }
 		done < <(sed -nE 's/^#define (LUO_[A-Z0-9_]+)[ \t]+.*/\1/p' "$path")
 	done
-	cat "$TREE"/$LUO/*_layout.c >"$OUT/layout"
+	cat "${layouts[@]}" >"$OUT/layout"
 	for path in "$TREE"/include/uapi/linux/luo/*.h; do
 		while read -r what; do
 			grep -qF "static_assert($what == " "$OUT/layout" ||
