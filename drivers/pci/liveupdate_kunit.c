@@ -13,6 +13,7 @@
 #include <linux/unaligned.h>
 
 #include "liveupdate.h"
+#include "liveupdate_internal.h"
 #include "pci.h"
 
 /* --- a bus with one function, which has nothing but configuration space */

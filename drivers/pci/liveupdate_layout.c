@@ -27,9 +27,11 @@ static_assert(LUO_PCI_PREF_64 == 8);
 
 static_assert(LUO_PCI_WINDOWS == 0x5);
 
+static_assert(LUO_PCI_ERRORS == 0x4);
+
 static_assert(LUO_PCI_OWNER_LENGTH == 0x30);
 
-static_assert(sizeof(struct luo_pci_device) == 128);
+static_assert(sizeof(struct luo_pci_device) == 144);
 static_assert(offsetof(struct luo_pci_device, segment) == 0);
 static_assert(sizeof_field(struct luo_pci_device, segment) == 4);
 static_assert(offsetof(struct luo_pci_device, bus) == 4);
@@ -70,9 +72,11 @@ static_assert(offsetof(struct luo_pci_device, windows) == 48);
 static_assert(sizeof_field(struct luo_pci_device, windows) == 20);
 static_assert(offsetof(struct luo_pci_device, io_upper) == 68);
 static_assert(sizeof_field(struct luo_pci_device, io_upper) == 4);
-static_assert(offsetof(struct luo_pci_device, handle) == 72);
+static_assert(offsetof(struct luo_pci_device, errors) == 72);
+static_assert(sizeof_field(struct luo_pci_device, errors) == 16);
+static_assert(offsetof(struct luo_pci_device, handle) == 88);
 static_assert(sizeof_field(struct luo_pci_device, handle) == 8);
-static_assert(offsetof(struct luo_pci_device, owner) == 80);
+static_assert(offsetof(struct luo_pci_device, owner) == 96);
 static_assert(sizeof_field(struct luo_pci_device, owner) == 48);
 
 static_assert(sizeof(struct luo_pci_bar) == 24);

@@ -30,6 +30,7 @@
 #include <linux/stacktrace.h>
 
 #include "liveupdate.h"
+#include "liveupdate_internal.h"
 #include "pci.h"
 
 /* True while any shield is raised. All that a machine without one pays for. */
@@ -174,6 +175,7 @@ static void pci_shield_log(struct irq_work *work)
 	for (unsigned int i = 0; i < PCI_SHIELD_CALLERS; i++) {
 		struct pci_shield_caller *caller = &pci_shield_callers[i];
 
+		/* Pairs with pci_shield_note(): what is counted is complete. */
 		if (i >= smp_load_acquire(&pci_nr_shield_callers))
 			return;
 		if (caller->logged)
@@ -215,6 +217,7 @@ static void pci_shield_note(const struct pci_shield *shield, int pos, int len,
 		return;
 
 	pci_shield_callers[pci_nr_shield_callers] = this;
+	/* Pairs with pci_shield_log(). */
 	smp_store_release(&pci_nr_shield_callers, pci_nr_shield_callers + 1);
 	irq_work_queue(&pci_shield_work);
 }
@@ -248,8 +251,10 @@ static bool pci_shield_lets(const struct pci_shield *shield)
 }
 
 /**
- * pci_shield_raise - Nobody may write from now on.
+ * pci_shield_raise - Nobody may begin to write from now on.
  * @shield: The shield; raised already is fine.
+ *
+ * Who has begun before is through after synchronize_rcu().
  *
  * Context: any.
  */

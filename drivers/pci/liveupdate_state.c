@@ -11,6 +11,7 @@
 #include <linux/string.h>
 
 #include "liveupdate.h"
+#include "liveupdate_internal.h"
 #include "pci.h"
 
 /* --- registers */
@@ -54,6 +55,47 @@ static void pci_state_read_subsystem(struct pci_dev *dev,
 	}
 	pci_read_config_word(dev, pos, &wire->subsystem_vendor);
 	pci_read_config_word(dev, pos + 2, &wire->subsystem);
+}
+
+/* As in &luo_pci_device.errors; the first two are bits of words. */
+#define PCI_STATE_STATUS_ERRORS						\
+	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT |		\
+	 PCI_STATUS_REC_TARGET_ABORT | PCI_STATUS_REC_MASTER_ABORT |	\
+	 PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
+#define PCI_STATE_DEVSTA_ERRORS	(PCI_EXP_DEVSTA_CED | PCI_EXP_DEVSTA_NFED | \
+				 PCI_EXP_DEVSTA_FED | PCI_EXP_DEVSTA_URD)
+
+/**
+ * pci_liveupdate_read_errors - Read what errors a device has logged.
+ * @dev:    The device; header type and config size must be known.
+ * @errors: %LUO_PCI_ERRORS of them, as in &luo_pci_device.errors.
+ *
+ * Return: false if the device does not answer; then there are none.
+ */
+bool pci_liveupdate_read_errors(struct pci_dev *dev, u32 *errors)
+{
+	u16 status, secondary = 0, devsta;
+	int aer = pci_find_ext_capability(dev, PCI_EXT_CAP_ID_ERR);
+
+	memset(errors, 0, LUO_PCI_ERRORS * sizeof(*errors));
+	pci_read_config_word(dev, PCI_STATUS, &status);
+	if (PCI_POSSIBLE_ERROR(status))
+		return false;
+	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
+		pci_read_config_word(dev, PCI_SEC_STATUS, &secondary);
+	errors[0] = (status & PCI_STATE_STATUS_ERRORS) |
+		    (u32)(secondary & PCI_STATE_STATUS_ERRORS) << 16;
+
+	pcie_capability_read_word(dev, PCI_EXP_DEVSTA, &devsta);
+	errors[1] = devsta & PCI_STATE_DEVSTA_ERRORS;
+
+	if (aer) {
+		pci_read_config_dword(dev, aer + PCI_ERR_UNCOR_STATUS,
+				      &errors[2]);
+		pci_read_config_dword(dev, aer + PCI_ERR_COR_STATUS, &errors[3]);
+	}
+
+	return true;
 }
 
 /* Sets what comes with a window on a bridge that the kernel has set up. */
@@ -113,6 +155,8 @@ int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 	pcie_capability_read_word(dev, PCI_EXP_DEVCTL, &wire->devctl);
 	pcie_capability_read_word(dev, PCI_EXP_DEVCTL2, &wire->devctl2);
 
+	pci_liveupdate_read_errors(dev, wire->errors);
+
 	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
 		pci_state_read_bridge(dev, wire);
 
@@ -159,6 +203,7 @@ const char *pci_liveupdate_differs(struct pci_dev *dev,
 	struct pci_dev *parent = pci_upstream_bridge(dev);
 	bool bridge = wire->kind == LUO_PCI_BRIDGE;
 	struct luo_pci_device found = {};
+	bool is_bridge = dev->hdr_type == PCI_HEADER_TYPE_BRIDGE;
 	u16 port = bridge ? PCI_COMMAND_INTX_DISABLE : 0;
 
 	if (pci_liveupdate_read(dev, &found))
@@ -167,7 +212,7 @@ const char *pci_liveupdate_differs(struct pci_dev *dev,
 	    found.subsystem_vendor != wire->subsystem_vendor ||
 	    found.subsystem != wire->subsystem ||
 	    found.class_revision != wire->class_revision ||
-	    bridge != (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE))
+	    bridge != is_bridge)
 		return "another device is in its place";
 	if (found.serial != wire->serial)
 		return "another device of the same make is in its place";

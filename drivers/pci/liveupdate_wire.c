@@ -109,6 +109,7 @@ static int pci_wire_check_device(struct luo_abi_reader *r,
 				 const struct luo_abi_record *record,
 				 const struct luo_pci_device *dev, u32 nr)
 {
+	bool function = dev->kind == LUO_PCI_FUNCTION;
 	struct luo_pci_device parent;
 
 	if (dev->kind != LUO_PCI_FUNCTION && dev->kind != LUO_PCI_BRIDGE)
@@ -117,10 +118,10 @@ static int pci_wire_check_device(struct luo_abi_reader *r,
 	if (dev->flags & ~PCI_LIVEUPDATE_FLAGS)
 		return REFUSE(r, record, struct luo_pci_device, flags,
 			      PCI_LIVEUPDATE_FLAGS, dev->flags);
-	if (dev->kind == LUO_PCI_FUNCTION && pci_wire_has_bridge_parts(dev))
+	if (function && pci_wire_has_bridge_parts(dev))
 		return REFUSE(r, record, struct luo_pci_device, bus_numbers, 0,
 			      dev->bus_numbers);
-	if ((dev->kind == LUO_PCI_FUNCTION) != !!dev->handle)
+	if (function != !!dev->handle)
 		return REFUSE(r, record, struct luo_pci_device, handle, 0,
 			      dev->handle);
 	if (!pci_wire_owner_is_valid(dev))
@@ -240,31 +241,40 @@ static bool pci_wire_bar_is_wide(const struct luo_pci_bar *bar)
 }
 
 /* Without a reader: for the writer, before it is too late. */
-#define REFUSE_BAR(r, record, field, expected, found)			\
-	((r) ? REFUSE(r, record, struct luo_pci_bar, field, expected, found) : \
-	 -EBADMSG)
+static int pci_wire_refuse_bar(struct luo_abi_reader *r,
+			       const struct luo_abi_record *record,
+			       size_t offset, u64 expected, u64 found)
+{
+	if (!r)
+		return -EBADMSG;
+
+	return luo_abi_refuse(r, record, offset, expected, found);
+}
+
+#define BAR(field) offsetof(struct luo_pci_bar, field)
 
 static int pci_wire_check_bar(struct luo_abi_reader *r,
 			      const struct luo_abi_record *record,
 			      const struct luo_pci_bar *bar)
 {
 	u64 smallest, type, limit = bar->width == 64 ? 0 : 1ULL << 32;
+	bool wide = bar->width == 64;
 
 	smallest = pci_wire_bar_smallest(bar, &type);
 	if (!is_power_of_2(bar->size) || bar->size < smallest ||
 	    (limit && bar->size >= limit))
-		return REFUSE_BAR(r, record, size, smallest,
-				  bar->size);
-	if (pci_wire_bar_is_wide(bar) != (bar->width == 64))
-		return REFUSE_BAR(r, record, width,
-				  bar->width == 64 ? 32 : 64, bar->width);
+		return pci_wire_refuse_bar(r, record, BAR(size),
+					   smallest, bar->size);
+	if (pci_wire_bar_is_wide(bar) != wide)
+		return pci_wire_refuse_bar(r, record, BAR(width),
+					   wide ? 32 : 64, bar->width);
 	if ((bar->value & ~type & (bar->size - 1)) ||
 	    (limit && bar->value >= limit))
-		return REFUSE_BAR(r, record, value, 0,
-				  bar->value);
+		return pci_wire_refuse_bar(r, record, BAR(value),
+					   0, bar->value);
 	if (bar->reserved)
-		return REFUSE_BAR(r, record, reserved, 0,
-				  bar->reserved);
+		return pci_wire_refuse_bar(r, record, BAR(reserved),
+					   0, bar->reserved);
 
 	return 0;
 }

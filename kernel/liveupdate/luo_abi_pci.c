@@ -31,6 +31,7 @@ static const struct luo_pci_device pci_devices[] = {
 		.devctl2 = 0x0020,
 		.bus_numbers = 0x00010100,
 		.windows = { 0x1111, 0xfe80fe80, 0x0001fff1, ~0, 0 },
+		.errors = { 0x20000000, 0x0001, 0, 0x2000 },
 	},
 	{
 		.bus = 1,
@@ -120,12 +121,14 @@ static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
 	while (luo_abi_array_next(&it, &dev, sizeof(dev)))
-		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s' (%llx), command %x, flags %x, buses %x\n",
+		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s' (%llx), command %x, flags %x, buses %x, errors %x %x %x %x\n",
 			    ++nr, dev.segment, dev.bus, dev.devfn >> 3,
 			    dev.devfn & 7, dev.vendor, dev.device, dev.parent,
 			    LUO_PCI_OWNER_LENGTH, (const char *)dev.owner,
 			    (unsigned long long)dev.handle,
-			    dev.command, dev.flags, dev.bus_numbers);
+			    dev.command, dev.flags, dev.bus_numbers,
+			    dev.errors[0], dev.errors[1], dev.errors[2],
+			    dev.errors[3]);
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
 	while (luo_abi_array_next(&it, &bar, sizeof(bar)))

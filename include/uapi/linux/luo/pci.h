@@ -68,6 +68,7 @@ enum luo_pci_flags {
 };
 
 #define LUO_PCI_WINDOWS		5
+#define LUO_PCI_ERRORS		4
 #define LUO_PCI_OWNER_LENGTH	48
 
 /**
@@ -122,6 +123,11 @@ enum luo_pci_flags {
  *           device. 0 for a function.
  * @io_upper: Of a bridge: I/O Base and Limit Upper 16 Bits (PCIe 7.5.1.3.11).
  *            See @windows.
+ * @errors: What errors were logged: Status, and in the upper half Secondary Status
+ *          (PCIe 7.5.1.1.4, 7.5.1.3.7); Device Status (PCIe 7.5.3.5);
+ *          Uncorrectable Error Status; Correctable Error Status (PCIe 7.8.4.2,
+ *          7.8.4.5). Only the bits that say so, 0 without the register. What is
+ *          there now and not here has happened meanwhile, and is reported.
  * @handle: LUO's handle of its owner's file; 0 for a bridge. If what the owner has
  *          handed over cannot be read, this is what is left to say whose function
  *          has to be stopped when that file is finished.
@@ -150,6 +156,7 @@ struct luo_pci_device {
 	__u32	bus_numbers;
 	__u32	windows[LUO_PCI_WINDOWS];
 	__u32	io_upper;
+	__u32	errors[LUO_PCI_ERRORS];
 	__u64	handle;
 	__u8	owner[LUO_PCI_OWNER_LENGTH];
 } __attribute__((packed));

@@ -1,0 +1,682 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Functions that run since before this kernel did: what the previous kernel
+ * handed over, how they are found when buses are enumerated, and what becomes of
+ * those that are not as they should be.
+ */
+
+#include <linux/cleanup.h>
+#include <linux/device.h>
+#include <linux/init.h>
+#include <linux/liveupdate.h>
+#include <linux/luo_abi.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/workqueue.h>
+
+#include "liveupdate.h"
+#include "liveupdate_internal.h"
+#include "liveupdate_wire.h"
+#include "pci.h"
+
+struct pci_liveupdate_incoming pci_incoming = {
+	.devices = LIST_HEAD_INIT(pci_incoming.devices),
+};
+
+/* --- what was handed over */
+
+static struct pci_liveupdate *pci_liveupdate_number(u32 number)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->number == number)
+			return lu;
+	}
+
+	return NULL;
+}
+
+static int pci_liveupdate_load_devices(struct luo_abi_reader *r)
+{
+	struct luo_pci_device wire;
+	struct pci_liveupdate *lu;
+	struct luo_abi_array_it it;
+	u32 number = 0;
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
+	while (luo_abi_array_next(&it, &wire, sizeof(wire))) {
+		lu = kzalloc_obj(*lu);
+		if (!lu)
+			return -ENOMEM;
+		lu->wire = wire;
+		lu->number = ++number;
+		lu->state = PCI_LIVEUPDATE_EXPECTED;
+		lu->parent = pci_liveupdate_number(wire.parent);
+		pci_shield_init(&lu->shield, pci_liveupdate_place_of(&wire));
+		list_add_tail(&lu->list, &pci_incoming.devices);
+		for (; lu && wire.kind == LUO_PCI_FUNCTION; lu = lu->parent)
+			lu->users++;
+	}
+
+	return 0;
+}
+
+static int pci_liveupdate_load_bars(struct luo_abi_reader *r)
+{
+	struct pci_liveupdate *lu = NULL;
+	struct luo_abi_array_it it;
+	struct luo_pci_bar bar;
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
+	while (luo_abi_array_next(&it, &bar, sizeof(bar))) {
+		if (!lu || lu->number != bar.device)
+			lu = pci_liveupdate_number(bar.device);
+		if (!lu->bars)
+			lu->bars = kcalloc(PCI_LIVEUPDATE_MAX_BARS, sizeof(bar),
+					   GFP_KERNEL);
+		if (!lu->bars)
+			return -ENOMEM;
+		if (lu->nr_bars == PCI_LIVEUPDATE_MAX_BARS)
+			return -EBADMSG;
+		lu->bars[lu->nr_bars++] = bar;
+	}
+
+	return 0;
+}
+
+static int pci_liveupdate_load_registers(struct luo_abi_reader *r)
+{
+	struct pci_liveupdate *lu = NULL;
+	struct luo_pci_register reg;
+	struct luo_abi_array_it it;
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_REGISTERS));
+	while (luo_abi_array_next(&it, &reg, sizeof(reg))) {
+		if (!lu || lu->number != reg.device)
+			lu = pci_liveupdate_number(reg.device);
+		if (!lu->registers)
+			lu->registers = kcalloc(PCI_LIVEUPDATE_MAX_REGISTERS,
+						sizeof(reg), GFP_KERNEL);
+		if (!lu->registers)
+			return -ENOMEM;
+		/* A newer kernel may know more; what is left stays as it is. */
+		if (lu->nr_registers < PCI_LIVEUPDATE_MAX_REGISTERS)
+			lu->registers[lu->nr_registers++] = reg;
+	}
+
+	return 0;
+}
+
+static int pci_liveupdate_load(u64 data)
+{
+	struct luo_abi_reader *r = &pci_incoming.reader;
+	struct pci_liveupdate *lu, *tmp;
+	char text[LUO_ABI_FAULT_LEN];
+	int err;
+
+	err = luo_abi_open(r, &pci_liveupdate_format, data) ?:
+	      pci_liveupdate_check(r);
+	if (err) {
+		pr_err("PCI: live update: %s\n",
+		       luo_abi_fault_text(&r->fault, text, sizeof(text)));
+		return err;
+	}
+
+	err = pci_liveupdate_load_devices(r) ?: pci_liveupdate_load_bars(r) ?:
+	      pci_liveupdate_load_registers(r);
+	if (err) {
+		list_for_each_entry_safe(lu, tmp, &pci_incoming.devices, list)
+			pci_liveupdate_free(lu);
+		return err;
+	}
+
+	list_for_each_entry(lu, &pci_incoming.devices, list)
+		pci_shield_raise(&lu->shield);
+
+	return 0;
+}
+
+/*
+ * After LUO (early_initcall) and before the first bus is scanned
+ * (subsys_initcall on x86; arch_initcall at the earliest).
+ */
+static int __init pci_liveupdate_init(void)
+{
+	u64 data;
+	int err;
+
+	err = liveupdate_flb_peek_incoming(&pci_liveupdate_flb, &data);
+	if (err == -ENODATA || err == -ENOENT)
+		return 0;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	err = err ?: pci_liveupdate_load(data);
+	if (err) {
+		pci_incoming.unread = true;
+		pr_err("PCI: live update: what was preserved cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
+		       ERR_PTR(err));
+	} else if (!liveupdate_enabled()) {
+		pci_incoming.stop_all = "live update is switched off, start with liveupdate=on";
+	}
+
+	return 0;
+}
+postcore_initcall(pci_liveupdate_init);
+
+/**
+ * pci_liveupdate_any_incoming - Does anything run that must not be renumbered?
+ */
+bool pci_liveupdate_any_incoming(void)
+{
+	return !list_empty(&pci_incoming.devices);
+}
+
+struct pci_liveupdate *pci_liveupdate_find(u64 place)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (pci_liveupdate_place_of(&lu->wire) == place)
+			return lu;
+	}
+
+	return NULL;
+}
+
+/* --- letting go */
+
+static void pci_liveupdate_attach(struct work_struct *work);
+
+struct pci_liveupdate_attach {
+	struct work_struct work;
+	struct pci_dev *dev;
+	bool again;
+};
+
+/* Drivers are probed by somebody who holds none of the caller's locks. */
+void pci_liveupdate_probe(struct pci_dev *dev, bool again)
+{
+	struct pci_liveupdate_attach *attach = kzalloc_obj(*attach);
+
+	if (!attach) {
+		pci_warn(dev, "live update: no memory to look for a driver\n");
+		return;
+	}
+	INIT_WORK(&attach->work, pci_liveupdate_attach);
+	attach->dev = pci_dev_get(dev);
+	attach->again = again;
+	queue_work(system_dfl_long_wq, &attach->work);
+}
+
+static void pci_liveupdate_attach(struct work_struct *work)
+{
+	struct pci_liveupdate_attach *attach =
+		container_of(work, struct pci_liveupdate_attach, work);
+	struct device *dev = &attach->dev->dev;
+
+	if (attach->again)
+		device_release_driver(dev);
+	if (pci_dev_is_added(attach->dev) && device_attach(dev) < 0)
+		pci_warn(attach->dev, "live update: its driver could not be attached\n");
+	pci_dev_put(attach->dev);
+	kfree(attach);
+}
+
+/**
+ * pci_liveupdate_save_errors - Look for errors since the freeze.
+ * @lu: A device that was found.
+ *
+ * In the gap nobody was there to handle them, and until the owner has finished
+ * nobody may. They stay in the registers, where the owner finds them, too.
+ */
+void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
+{
+	u32 errors[LUO_PCI_ERRORS], any = 0;
+
+	if (!pci_liveupdate_read_errors(lu->dev, errors))
+		return;
+	for (int i = 0; i < LUO_PCI_ERRORS; i++) {
+		errors[i] &= ~lu->wire.errors[i];
+		any |= errors[i] & ~lu->errors[i];
+		lu->errors[i] |= errors[i];
+	}
+	if (any)
+		pci_warn(lu->dev, "live update: errors while nobody handled them: Status %#x, Secondary Status %#x, Device Status %#x, Uncorrectable %#x, Correctable %#x\n",
+			 lu->errors[0] & 0xffff, lu->errors[0] >> 16,
+			 lu->errors[1], lu->errors[2], lu->errors[3]);
+}
+
+/* From now on the device is one like any other. */
+void pci_liveupdate_let_go(struct pci_liveupdate *lu)
+{
+	struct pci_dev *dev = lu->dev;
+
+	if (dev && lu->state == PCI_LIVEUPDATE_INCOMING)
+		pci_liveupdate_save_errors(lu);
+	pci_shield_lower(&lu->shield);
+	if (!dev)
+		return;
+
+	WRITE_ONCE(dev->liveupdate_hands_off, false);
+	for (int i = 0; i < PCI_NUM_RESOURCES; i++) {
+		if (lu->fixed & BIT(i))
+			dev->resource[i].flags &= ~IORESOURCE_PCI_FIXED;
+	}
+	/* Else it counts as enabled for what is enabled below. */
+	if (lu->enabled && lu->state == PCI_LIVEUPDATE_QUARANTINED)
+		atomic_dec(&dev->enable_cnt);
+	lu->enabled = false;
+	pci_liveupdate_unpin(lu);
+}
+
+/* A function needs its path no longer. */
+void pci_liveupdate_leave_path(struct pci_liveupdate *lu)
+{
+	for (lu = lu->parent; lu; lu = lu->parent) {
+		if (--lu->users || lu->state == PCI_LIVEUPDATE_QUARANTINED)
+			continue;
+		/* What is below cannot be reached: it stays stopped here. */
+		if (lu->stopped)
+			continue;
+		pci_liveupdate_let_go(lu);
+		if (!lu->dev)
+			continue;
+		pci_liveupdate_set_incoming(lu->dev, NULL);
+		pci_liveupdate_show(lu->dev);
+		/* Its services: error reporting, hot plug, ... */
+		pci_liveupdate_probe(lu->dev, false);
+	}
+}
+
+/* Switch off @dev's bus mastering. Return: true if it is off. */
+bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
+{
+	struct pci_liveupdate_bypass bypass;
+	u16 cmd;
+
+	pci_read_config_word(dev, PCI_COMMAND, &cmd);
+	if (PCI_POSSIBLE_ERROR(cmd))
+		return false;
+	/* Until its owner has finished nobody switches it on. */
+	WRITE_ONCE(dev->liveupdate_stopped, true);
+	if (!(cmd & PCI_COMMAND_MASTER))
+		return true;
+
+	pci_shield_let(&lu->shield, &bypass);
+	pci_write_config_word(dev, PCI_COMMAND, cmd & ~PCI_COMMAND_MASTER);
+	pci_shield_unlet(&bypass);
+	dev->is_busmaster = 0;
+	pci_read_config_word(dev, PCI_COMMAND, &cmd);
+
+	return !PCI_POSSIBLE_ERROR(cmd) && !(cmd & PCI_COMMAND_MASTER);
+}
+
+/*
+ * The nearest bridge above that can be reached, unless somebody else's function
+ * runs below it.
+ */
+bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
+{
+	struct pci_liveupdate *bridge;
+
+	for (bridge = lu->parent; bridge; bridge = bridge->parent) {
+		if (bridge->stopped)
+			return true;
+		if (bridge->users > 1)
+			return false;
+		if (bridge->dev && pci_liveupdate_stop(bridge, bridge->dev)) {
+			bridge->stopped = true;
+			pci_err(bridge->dev, "live update: bus mastering is off, all that is below is stopped\n");
+			return true;
+		}
+	}
+
+	return false;
+}
+
+static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
+				      struct pci_dev *dev, const char *reason)
+{
+	struct pci_liveupdate *below;
+
+	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
+		return;
+
+	lu->state = PCI_LIVEUPDATE_QUARANTINED;
+	lu->reason = reason;
+	lu->stopped = (dev && pci_liveupdate_stop(lu, dev)) ||
+		      pci_liveupdate_stop_above(lu);
+
+	pr_err("pci %04x:%02x:%02x.%d: live update: quarantined: %s. %s; its VM must be restarted.\n",
+	       lu->wire.segment, lu->wire.bus, PCI_SLOT(lu->wire.devfn),
+	       PCI_FUNC(lu->wire.devfn), reason,
+	       lu->stopped ? "Its DMA is stopped" :
+			     "Neither it nor a bridge above can be reached");
+
+	pci_liveupdate_let_go(lu);
+	if (lu->wire.kind == LUO_PCI_FUNCTION) {
+		pci_liveupdate_leave_path(lu);
+		return;
+	}
+	list_for_each_entry(below, &pci_incoming.devices, list) {
+		if (below->parent == lu)
+			pci_liveupdate_quarantine(below, below->dev,
+						  "a bridge above is quarantined");
+	}
+}
+
+/* --- enumeration */
+
+/**
+ * pci_liveupdate_setup - A device was found.
+ * @dev: The device, of which no more is known than where it is.
+ *
+ * Called before anything is written to it.
+ */
+void pci_liveupdate_setup(struct pci_dev *dev)
+{
+	struct pci_liveupdate *lu;
+
+	if (!pci_liveupdate_any_incoming())
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = pci_liveupdate_find(pci_liveupdate_place_of_dev(dev));
+	if (!lu || !lu->users)
+		return;
+
+	pci_liveupdate_set_incoming(dev, lu);
+	lu->dev = dev;
+	if (lu->state != PCI_LIVEUPDATE_EXPECTED)
+		return;
+
+	dev->liveupdate_hands_off = true;
+}
+
+static void pci_liveupdate_stop_unread(struct pci_dev *dev)
+{
+	u16 cmd;
+
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		return;
+	pci_read_config_word(dev, PCI_COMMAND, &cmd);
+	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
+		return;
+	pci_write_config_word(dev, PCI_COMMAND, cmd & ~PCI_COMMAND_MASTER);
+	pci_err(dev, "live update: its DMA is stopped: the previous kernel may have preserved it\n");
+}
+
+/* Perhaps it has another number now than when it was preserved. */
+static bool pci_liveupdate_is_below_stopped(struct pci_dev *dev)
+{
+	while ((dev = pci_upstream_bridge(dev))) {
+		if (pci_liveupdate_is_stopped(dev))
+			return true;
+	}
+
+	return false;
+}
+
+/**
+ * pci_liveupdate_verify - Is a device what was preserved?
+ * @dev: The device. Header type and config size are known, and no fixup was run.
+ */
+void pci_liveupdate_verify(struct pci_dev *dev)
+{
+	struct pci_liveupdate *lu;
+	const char *why;
+
+	if (pci_incoming.unread || pci_liveupdate_is_below_stopped(dev))
+		pci_liveupdate_stop_unread(dev);
+	if (!READ_ONCE(dev->liveupdate))
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = dev->liveupdate;
+	if (!lu)
+		return;
+	pci_shield_learn(&lu->shield, dev);
+	why = pci_incoming.stop_all ?: pci_liveupdate_differs(dev, lu);
+	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
+		pci_liveupdate_stop(lu, dev);
+	else if (why)
+		pci_liveupdate_quarantine(lu, dev, why);
+	if (lu->state != PCI_LIVEUPDATE_EXPECTED) {
+		dev->liveupdate_hands_off = false;
+		return;
+	}
+
+	lu->state = PCI_LIVEUPDATE_INCOMING;
+	pci_info(dev, "live update: %s as it was, hands off\n",
+		 lu->wire.kind == LUO_PCI_BRIDGE ? "bridge" : "function");
+	/*
+	 * It is enabled and a bus master. Who enables something below would set
+	 * both again, and who disables it clear them.
+	 */
+	if (lu->wire.kind == LUO_PCI_BRIDGE) {
+		atomic_inc(&dev->enable_cnt);
+		lu->enabled = true;
+	}
+	dev->is_busmaster = !!(lu->wire.command & PCI_COMMAND_MASTER);
+	pci_liveupdate_save_errors(lu);
+}
+
+/**
+ * pci_liveupdate_add - A device is on its bus.
+ * @dev: The device, not yet in sysfs.
+ */
+void pci_liveupdate_add(struct pci_dev *dev)
+{
+	struct pci_liveupdate *lu;
+
+	if (!READ_ONCE(dev->liveupdate))
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = dev->liveupdate;
+	if (!lu)
+		return;
+	pci_dev_get(dev);
+	lu->added = true;
+	if (lu->state == PCI_LIVEUPDATE_INCOMING)
+		pci_liveupdate_pin(lu);
+}
+
+/**
+ * pci_liveupdate_remove - A device goes away.
+ * @dev: The device.
+ */
+void pci_liveupdate_remove(struct pci_dev *dev)
+{
+	struct pci_liveupdate *lu;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = dev->liveupdate;
+	if (!lu)
+		return;
+	pci_liveupdate_quarantine(lu, dev, "it was removed");
+	pci_liveupdate_set_incoming(dev, NULL);
+	lu->dev = NULL;
+	if (lu->added)
+		pci_dev_put(dev);
+	lu->added = false;
+}
+
+/* Nobody else gets what a running device decodes. Return: what is wrong. */
+static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
+{
+	struct pci_dev *dev = lu->dev;
+
+	for (int i = 0; i < PCI_NUM_RESOURCES; i++) {
+		struct resource *res = pci_resource_n(dev, i);
+		bool rom = i == PCI_ROM_RESOURCE;
+
+		if (!res->flags || res->parent || !resource_size(res) ||
+		    res->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED))
+			continue;
+		/* Not assigned, or not decoded: that may be anywhere. */
+		if (!res->start || (rom && !(res->flags & IORESOURCE_ROM_ENABLE)))
+			continue;
+		/* Nothing is decoded there without virtual functions. */
+		if (pci_resource_is_iov(i)) {
+			pci_claim_resource(dev, i);
+			continue;
+		}
+		if (pci_claim_resource(dev, i))
+			return pci_resource_is_bridge_win(i) ?
+			       "somebody else has what its window forwards" :
+			       "somebody else has what its BARs decode";
+		if (!(res->flags & IORESOURCE_PCI_FIXED)) {
+			res->flags |= IORESOURCE_PCI_FIXED;
+			lu->fixed |= BIT(i);
+		}
+	}
+
+	return NULL;
+}
+
+/**
+ * pci_liveupdate_claim - All below a root bus was found.
+ * @bus: The root bus.
+ *
+ * Called before anybody is given a resource there.
+ */
+void pci_liveupdate_claim(struct pci_bus *bus)
+{
+	struct pci_liveupdate *lu;
+	const char *why;
+
+	if (!pci_is_root_bus(bus) || !pci_liveupdate_any_incoming())
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	/* A bridge comes before what is below it. */
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->state != PCI_LIVEUPDATE_INCOMING || !lu->dev ||
+		    pci_find_host_bridge(lu->dev->bus)->bus != bus)
+			continue;
+		why = pci_liveupdate_claim_one(lu);
+		if (why)
+			pci_liveupdate_quarantine(lu, lu->dev, why);
+	}
+}
+
+static int __init pci_liveupdate_scanned(void)
+{
+	struct pci_liveupdate *lu;
+
+	if (!pci_liveupdate_any_incoming())
+		return 0;
+
+	/* Some host bridges come late. */
+	wait_for_device_probe();
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->state == PCI_LIVEUPDATE_EXPECTED)
+			pci_liveupdate_quarantine(lu, NULL, "it is not there");
+	}
+
+	return 0;
+}
+late_initcall_sync(pci_liveupdate_scanned);
+
+/**
+ * pci_liveupdate_bar_masks - What sizing the BARs of a running device would read.
+ * @dev:   The device.
+ * @count: How many BARs, of 32 bits each.
+ * @pos:   Offset of the first in configuration space.
+ * @masks: Where to put it.
+ *
+ * Return: false if it has to be found out by writing to them.
+ */
+bool pci_liveupdate_bar_masks(struct pci_dev *dev, unsigned int count,
+			      unsigned int pos, u32 *masks)
+{
+	struct pci_liveupdate *lu = dev->liveupdate;
+
+	if (!pci_liveupdate_hands_off(dev))
+		return false;
+
+	memset(masks, 0, count * sizeof(*masks));
+	for (unsigned int i = 0; i < lu->nr_bars; i++) {
+		const struct luo_pci_bar *bar = &lu->bars[i];
+		unsigned int nr = (bar->offset - pos) / 4;
+		u64 mask = ~(bar->size - 1) | (bar->value & 0xf);
+
+		if (bar->offset < pos || nr >= count)
+			continue;
+		if (bar->value & PCI_BASE_ADDRESS_SPACE_IO)
+			mask = ~(bar->size - 1) | (bar->value & 0x3);
+		masks[nr] = lower_32_bits(mask);
+		if (bar->width == 64 && nr + 1 < count)
+			masks[nr + 1] = upper_32_bits(mask);
+	}
+
+	return true;
+}
+
+/**
+ * pci_liveupdate_flags - What cannot be read of a running device.
+ * @dev: The device, hands-off.
+ *
+ * Return: enum luo_pci_flags.
+ */
+u16 pci_liveupdate_flags(struct pci_dev *dev)
+{
+	return dev->liveupdate->wire.flags;
+}
+
+/**
+ * pci_liveupdate_vf_buses - Bus numbers the virtual functions would need.
+ * @dev: A physical function, hands-off.
+ */
+u16 pci_liveupdate_vf_buses(struct pci_dev *dev)
+{
+	return dev->liveupdate->wire.vf_buses;
+}
+
+/* --- the shared state */
+
+int pci_liveupdate_flb_retrieve(struct liveupdate_flb_op_args *args)
+{
+	guard(mutex)(&pci_liveupdate_lock);
+
+	if (pci_incoming.unread) {
+		luo_abi_release(&pci_incoming.reader);
+		return -EBADMSG;
+	}
+	args->obj = &pci_incoming;
+
+	return 0;
+}
+
+void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
+{
+	struct pci_liveupdate *lu, *tmp;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry_safe(lu, tmp, &pci_incoming.devices, list) {
+		/* A file that was preserved without its function. */
+		if (lu->users && lu->state == PCI_LIVEUPDATE_INCOMING)
+			pci_liveupdate_quarantine(lu, lu->dev,
+						  "nobody has finished it");
+		if (lu->dev && lu->dev->liveupdate == lu) {
+			pci_liveupdate_set_incoming(lu->dev, NULL);
+			pci_liveupdate_show(lu->dev);
+			pci_liveupdate_probe(lu->dev,
+					     !pci_is_enabled(lu->dev));
+		}
+		pci_liveupdate_free(lu);
+	}
+	luo_abi_release(&pci_incoming.reader);
+}

@@ -1,0 +1,727 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Functions that are to run across the next live update, in the old kernel: who
+ * can be preserved, and what is written down about them.
+ */
+
+#include <linux/acpi.h>
+#include <linux/cleanup.h>
+#include <linux/export.h>
+#include <linux/idr.h>
+#include <linux/iommu.h>
+#include <linux/kexec_handover.h>
+#include <linux/kho_block.h>
+#include <linux/liveupdate.h>
+#include <linux/luo_abi.h>
+#include <linux/pci.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+
+#include "liveupdate.h"
+#include "liveupdate_internal.h"
+#include "liveupdate_wire.h"
+#include "pci.h"
+
+/* For the next kernel. */
+static struct {
+	struct list_head devices;
+	unsigned int nr_devices;
+	unsigned int nr_bars;
+	unsigned int nr_registers;
+	struct luo_abi_writer writer;
+	void *blob;
+	struct kho_block_set device_blocks;
+	struct kho_block_set bar_blocks;
+	struct kho_block_set register_blocks;
+} pci_outgoing = {
+	.devices = LIST_HEAD_INIT(pci_outgoing.devices),
+};
+
+#define PCI_LIVEUPDATE_BLOB_SIZE					\
+	(sizeof(struct luo_abi_header) +				\
+	 3 * (sizeof(struct luo_abi_record) + sizeof(struct luo_abi_array)))
+
+/* --- who can be preserved */
+
+struct pci_liveupdate_refusal {
+	int err;
+	const char *why;
+};
+
+static bool pci_liveupdate_refuse(struct pci_liveupdate_refusal *refusal,
+				  int err, const char *why)
+{
+	refusal->err = err;
+	refusal->why = why;
+
+	return false;
+}
+
+/* What was not shown to go on across a kexec, and is switched on. */
+static const struct pci_liveupdate_feature {
+	u16 cap;
+	u16 offset;
+	u32 mask;
+	const char *why;
+} pci_liveupdate_unsupported[] = {
+	{ PCI_EXT_CAP_ID_ATS, PCI_ATS_CTRL & ~3, PCI_ATS_CTRL_ENABLE << 16,
+	  "Address Translation Services are enabled" },
+	{ PCI_EXT_CAP_ID_PRI, PCI_PRI_CTRL, PCI_PRI_CTRL_ENABLE,
+	  "Page Requests are enabled" },
+	{ PCI_EXT_CAP_ID_PASID, PCI_PASID_CTRL & ~3,
+	  PCI_PASID_CTRL_ENABLE << 16, "PASIDs are enabled" },
+	{ PCI_EXT_CAP_ID_TPH, PCI_TPH_CTRL, PCI_TPH_CTRL_REQ_EN_MASK,
+	  "TLP Processing Hints are enabled" },
+	{ PCI_EXT_CAP_ID_PTM, PCI_PTM_CTRL, PCI_PTM_CTRL_ENABLE,
+	  "Precision Time Measurement is enabled" },
+	{ PCI_EXT_CAP_ID_DOE, PCI_DOE_STATUS,
+	  PCI_DOE_STATUS_BUSY | PCI_DOE_STATUS_DATA_OBJECT_READY,
+	  "a Data Object Exchange is not complete" },
+};
+
+static bool pci_liveupdate_ide_is_off(struct pci_dev *dev)
+{
+#ifdef CONFIG_PCI_IDE
+	return ida_is_empty(&dev->ide_stream_ida);
+#else
+	return true;
+#endif
+}
+
+static bool
+pci_liveupdate_feature_is_off(struct pci_dev *dev,
+			      const struct pci_liveupdate_feature *feature)
+{
+	u16 pos = 0;
+	u32 val;
+
+	while ((pos = pci_find_next_ext_capability(dev, pos, feature->cap))) {
+		pci_read_config_dword(dev, pos + feature->offset, &val);
+		if (val & feature->mask)
+			return false;
+	}
+
+	return true;
+}
+
+static bool pci_liveupdate_can_keep(struct pci_dev *dev,
+				    struct pci_liveupdate_refusal *refusal)
+{
+	if (pci_dev_is_disconnected(dev))
+		return pci_liveupdate_refuse(refusal, -ENODEV,
+					     "it was unplugged");
+	pci_refresh_power_state(dev);
+	if (dev->current_state != PCI_D0)
+		return pci_liveupdate_refuse(refusal, -EBUSY,
+					     "it is not in D0");
+	if (dev->is_virtfn)
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "virtual functions cannot be preserved");
+	if (pci_num_vf(dev))
+		return pci_liveupdate_refuse(refusal, -EBUSY,
+					     "its virtual functions are enabled");
+	if (pci_dev_acs_is_specific(dev))
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "its ACS is configured in a way of its own");
+
+	for (int i = 0; i < ARRAY_SIZE(pci_liveupdate_unsupported); i++) {
+		const struct pci_liveupdate_feature *feature =
+			&pci_liveupdate_unsupported[i];
+
+		if (!pci_liveupdate_feature_is_off(dev, feature))
+			return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+						     feature->why);
+	}
+	if (!pci_liveupdate_ide_is_off(dev))
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "Integrity and Data Encryption is in use");
+
+	return true;
+}
+
+static bool pci_liveupdate_is_on_path(struct pci_dev *dev, struct pci_dev *other)
+{
+	for (; dev; dev = pci_upstream_bridge(dev)) {
+		if (dev == other)
+			return true;
+	}
+
+	return false;
+}
+
+static int pci_liveupdate_check_member(struct device *member, void *data)
+{
+	struct pci_dev *dev = data;
+
+	if (!dev_is_pci(member) ||
+	    !pci_liveupdate_is_on_path(dev, to_pci_dev(member)))
+		return -EOPNOTSUPP;
+
+	return 0;
+}
+
+/* Who shares a group with the function could do DMA in its name. */
+static bool pci_liveupdate_group_is_alone(struct pci_dev *dev)
+{
+	struct iommu_group *group = iommu_group_get(&dev->dev);
+	int err;
+
+	if (!group)
+		return true;
+	err = iommu_group_for_each_dev(group, dev, pci_liveupdate_check_member);
+	iommu_group_put(group);
+
+	return !err;
+}
+
+/*
+ * Hot plug, a user who unbinds and one who resets hold the device's lock, also
+ * while they wait for the owner. It is tried here, not taken: they come first.
+ */
+static bool pci_liveupdate_is_settled(struct pci_dev *dev)
+{
+	if (!device_trylock(&dev->dev))
+		return false;
+	device_unlock(&dev->dev);
+
+	return true;
+}
+
+static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
+					struct pci_liveupdate_refusal *refusal)
+{
+	struct pci_dev *bridge;
+
+	if (dev->liveupdate_out)
+		return pci_liveupdate_refuse(refusal, -EBUSY,
+					     "it is preserved already");
+	if (dev->liveupdate)
+		return pci_liveupdate_refuse(refusal, -EBUSY,
+					     "its previous live update is not finished");
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "it is a bridge");
+	if (!pci_liveupdate_can_keep(dev, refusal))
+		return false;
+	if (!pci_liveupdate_is_settled(dev))
+		return pci_liveupdate_refuse(refusal, -EBUSY,
+					     "it is being removed, unbound or reset");
+	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "its host bridge is not the firmware's: a driver may reset it");
+	if (!pci_liveupdate_group_is_alone(dev))
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "others are in its IOMMU group");
+
+	for (bridge = pci_upstream_bridge(dev); bridge;
+	     bridge = pci_upstream_bridge(bridge)) {
+		if (bridge->hdr_type != PCI_HEADER_TYPE_BRIDGE)
+			return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+						     "it is below a CardBus bridge");
+		if (!pci_liveupdate_can_keep(bridge, refusal)) {
+			pci_info(bridge, "live update: is above %s: %s\n",
+				 pci_name(dev), refusal->why);
+			return false;
+		}
+	}
+
+	return true;
+}
+
+/* --- preserve and unpreserve */
+
+static void pci_liveupdate_insert(struct pci_liveupdate *lu)
+{
+	u64 place = pci_liveupdate_place_of(&lu->wire);
+	struct pci_liveupdate *next;
+
+	list_for_each_entry(next, &pci_outgoing.devices, list) {
+		if (pci_liveupdate_place_of(&next->wire) > place)
+			break;
+	}
+	list_add_tail(&lu->list, &next->list);
+}
+
+static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
+						 enum luo_pci_kind kind)
+{
+	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
+	struct pci_liveupdate *lu;
+	int err;
+
+	lu = kzalloc_obj(*lu);
+	if (!lu)
+		return ERR_PTR(-ENOMEM);
+
+	INIT_LIST_HEAD(&lu->list);
+	lu->state = PCI_LIVEUPDATE_OUTGOING;
+	lu->dev = pci_dev_get(dev);
+	lu->added = true;
+	lu->wire.kind = kind;
+	err = pci_liveupdate_read(dev, &lu->wire);
+	if (err)
+		goto out_free;
+
+	lu->nr_bars = pci_liveupdate_read_bars(dev, bars);
+	lu->bars = kmemdup_array(bars, lu->nr_bars, sizeof(*bars), GFP_KERNEL);
+	err = -ENOMEM;
+	if (lu->nr_bars && !lu->bars)
+		goto out_free;
+
+	for (unsigned int i = 0; i < lu->nr_bars; i++) {
+		err = pci_liveupdate_check_bar(&bars[i]);
+		if (err) {
+			pci_info(dev, "live update: the BAR at %#x is not one that can be handed over\n",
+				 bars[i].offset);
+			err = -EOPNOTSUPP;
+			goto out_free;
+		}
+	}
+
+	pci_shield_init(&lu->shield, pci_liveupdate_place_of(&lu->wire));
+	pci_shield_learn(&lu->shield, dev);
+	lu->shield.lets_status = kind == LUO_PCI_BRIDGE;
+
+	return lu;
+
+out_free:
+	pci_liveupdate_free(lu);
+	return ERR_PTR(err);
+}
+
+static int pci_liveupdate_grow(void)
+{
+	return kho_block_set_grow(&pci_outgoing.device_blocks,
+				  pci_outgoing.nr_devices) ?:
+	       kho_block_set_grow(&pci_outgoing.bar_blocks,
+				  pci_outgoing.nr_bars) ?:
+	       kho_block_set_grow(&pci_outgoing.register_blocks,
+				  pci_outgoing.nr_registers);
+}
+
+static void pci_liveupdate_shrink(void)
+{
+	kho_block_set_shrink(&pci_outgoing.device_blocks,
+			     pci_outgoing.nr_devices);
+	kho_block_set_shrink(&pci_outgoing.bar_blocks, pci_outgoing.nr_bars);
+	kho_block_set_shrink(&pci_outgoing.register_blocks,
+			     pci_outgoing.nr_registers);
+}
+
+static void pci_liveupdate_enlist(struct pci_liveupdate *lu)
+{
+	pci_outgoing.nr_devices++;
+	pci_outgoing.nr_bars += lu->nr_bars;
+	pci_outgoing.nr_registers += lu->nr_registers;
+	pci_liveupdate_insert(lu);
+	pci_liveupdate_set_outgoing(lu->dev, lu);
+	pci_liveupdate_pin(lu);
+	pci_liveupdate_show(lu->dev);
+}
+
+static void pci_liveupdate_delist(struct pci_liveupdate *lu)
+{
+	pci_outgoing.nr_devices--;
+	pci_outgoing.nr_bars -= lu->nr_bars;
+	pci_outgoing.nr_registers -= lu->nr_registers;
+	pci_liveupdate_set_outgoing(lu->dev, NULL);
+	pci_liveupdate_unpin(lu);
+	pci_liveupdate_show(lu->dev);
+	pci_liveupdate_free(lu);
+}
+
+static void pci_liveupdate_put(struct pci_liveupdate *lu)
+{
+	struct pci_liveupdate *parent;
+
+	for (; lu; lu = parent) {
+		parent = lu->parent;
+		if (!--lu->users)
+			pci_liveupdate_delist(lu);
+	}
+}
+
+/* The bridge @dev and those above it have one user more. */
+static struct pci_liveupdate *pci_liveupdate_get_path(struct pci_dev *dev)
+{
+	struct pci_liveupdate *lu, *parent = NULL;
+	struct pci_dev *bridge = pci_upstream_bridge(dev);
+
+	/* No deeper than bus numbers go. */
+	if (bridge) {
+		parent = pci_liveupdate_get_path(bridge);
+		if (IS_ERR(parent))
+			return parent;
+	}
+
+	lu = dev->liveupdate_out;
+	if (!lu) {
+		lu = pci_liveupdate_new(dev, LUO_PCI_BRIDGE);
+		if (IS_ERR(lu)) {
+			pci_liveupdate_put(parent);
+			return lu;
+		}
+		lu->parent = parent;
+		pci_liveupdate_enlist(lu);
+	}
+	lu->users++;
+
+	return lu;
+}
+
+static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
+				       u64 handle,
+				       const struct pci_saved_state *pristine)
+{
+	struct pci_dev *bridge = pci_upstream_bridge(dev);
+	struct luo_pci_register *registers __free(kfree) = NULL;
+	struct pci_liveupdate *lu, *path = NULL;
+
+	registers = kcalloc(PCI_LIVEUPDATE_MAX_REGISTERS, sizeof(*registers),
+			    GFP_KERNEL);
+	if (!registers)
+		return -ENOMEM;
+
+	if (bridge) {
+		path = pci_liveupdate_get_path(bridge);
+		if (IS_ERR(path))
+			return PTR_ERR(path);
+	}
+
+	lu = pci_liveupdate_new(dev, LUO_PCI_FUNCTION);
+	if (IS_ERR(lu)) {
+		pci_liveupdate_put(path);
+		return PTR_ERR(lu);
+	}
+	strscpy_pad(lu->wire.owner, owner);
+	lu->wire.handle = handle;
+	lu->parent = path;
+	lu->users = 1;
+	lu->nr_registers = pci_liveupdate_pristine(dev, pristine, registers);
+	lu->registers = no_free_ptr(registers);
+	pci_liveupdate_enlist(lu);
+
+	return 0;
+}
+
+/**
+ * pci_liveupdate_preserve - Let a function run across the next live update.
+ * @dev:      The function; its driver is the caller and does not go away.
+ * @fh:       The handler of the file that is preserved for it, whose FLB this is
+ *            (see pci_liveupdate_register()). The next kernel gives the function
+ *            to a driver whose &pci_driver.liveupdate_tag is the handler's
+ *            compatible string, and to no other.
+ * @handle:   The file's, &liveupdate_file_op_args.serialized_data; not 0. If what
+ *            it leads to cannot be read in the next kernel, this is how the
+ *            function can still be stopped, see pci_liveupdate_token_of().
+ * @pristine: What the function is reset to when its owner closes it.
+ * @tokenp:   Where a token is put, by which the driver finds the function again
+ *            with pci_liveupdate_get() in the next kernel. It means nothing to
+ *            anybody else.
+ *
+ * The bridges above are preserved with it. From here on neither is put to sleep,
+ * reset by others, removed or disabled; from the freeze of the shared state on
+ * nothing is written to their configuration space any more.
+ *
+ * Belongs into the handler's .preserve().
+ *
+ * Context: Sleeps.
+ * Return: 0, or what was not done:
+ * -EBUSY if the function's state forbids it now: preserved already, its previous
+ * live update not finished, not in D0, virtual functions enabled, being removed;
+ * -EOPNOTSUPP if it cannot be preserved, see the top of this file;
+ * -ENODEV if it does not answer;
+ * -ENOENT if no handler that is registered with PCI has a preserved file;
+ * -ENOMEM. The reason is logged.
+ */
+int pci_liveupdate_preserve(struct pci_dev *dev,
+			    const struct liveupdate_file_handler *fh,
+			    u64 handle, struct pci_saved_state *pristine,
+			    u64 *tokenp)
+{
+	struct pci_liveupdate_refusal refusal;
+	int err;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	if (!pci_outgoing.blob)
+		return -ENOENT;
+
+	if (!pci_liveupdate_can_preserve(dev, &refusal)) {
+		pci_info(dev, "live update: not preserved: %s\n", refusal.why);
+		return refusal.err;
+	}
+
+	err = pci_liveupdate_add_function(dev, fh->compatible, handle, pristine);
+	if (err)
+		return err;
+
+	err = pci_liveupdate_grow();
+	if (err) {
+		pci_liveupdate_put(dev->liveupdate_out);
+		pci_liveupdate_shrink();
+		return err;
+	}
+
+	/* 0 is nobody's. */
+	*tokenp = pci_liveupdate_place_of_dev(dev) + 1;
+
+	return 0;
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
+
+/**
+ * pci_liveupdate_unpreserve - Undo pci_liveupdate_preserve().
+ * @dev: The function; not preserved is fine.
+ *
+ * Belongs into the handler's .unpreserve().
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_unpreserve(struct pci_dev *dev)
+{
+	guard(mutex)(&pci_liveupdate_lock);
+
+	if (!dev->liveupdate_out)
+		return;
+	pci_liveupdate_put(dev->liveupdate_out);
+	pci_liveupdate_shrink();
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_unpreserve);
+
+/**
+ * pci_liveupdate_is_outgoing - Is a function preserved for the next kernel?
+ * @dev: The function.
+ */
+bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
+{
+	return READ_ONCE(dev->liveupdate_kept);
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_is_outgoing);
+
+/* --- the shared state */
+
+int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
+{
+	void *blob = kho_alloc_preserve(PCI_LIVEUPDATE_BLOB_SIZE);
+
+	if (IS_ERR(blob))
+		return PTR_ERR(blob);
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	kho_block_set_init(&pci_outgoing.device_blocks,
+			   sizeof(struct luo_pci_device));
+	kho_block_set_init(&pci_outgoing.bar_blocks,
+			   sizeof(struct luo_pci_bar));
+	kho_block_set_init(&pci_outgoing.register_blocks,
+			   sizeof(struct luo_pci_register));
+	pci_outgoing.blob = blob;
+	luo_abi_begin(&pci_outgoing.writer, &pci_liveupdate_format, blob,
+		      PCI_LIVEUPDATE_BLOB_SIZE);
+	args->data = virt_to_phys(blob);
+	args->obj = &pci_outgoing;
+
+	return 0;
+}
+
+void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
+{
+	guard(mutex)(&pci_liveupdate_lock);
+
+	luo_abi_end(&pci_outgoing.writer);
+	kho_block_set_destroy(&pci_outgoing.device_blocks);
+	kho_block_set_destroy(&pci_outgoing.bar_blocks);
+	kho_block_set_destroy(&pci_outgoing.register_blocks);
+	kho_unpreserve_free(pci_outgoing.blob);
+	pci_outgoing.blob = NULL;
+}
+
+/* What a device is at this moment is what the next kernel must find. */
+static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
+{
+	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
+	struct pci_liveupdate_refusal refusal;
+	int err;
+
+	if (!pci_liveupdate_can_keep(lu->dev, &refusal)) {
+		pci_err(lu->dev, "live update: called off: %s\n", refusal.why);
+		return refusal.err;
+	}
+	err = pci_liveupdate_read(lu->dev, &lu->wire);
+	if (err) {
+		pci_err(lu->dev, "live update: called off: it does not answer\n");
+		return err;
+	}
+	if (pci_liveupdate_read_bars(lu->dev, bars) != lu->nr_bars) {
+		pci_err(lu->dev, "live update: called off: it has got other BARs\n");
+		return -EBUSY;
+	}
+	memcpy(lu->bars, bars, lu->nr_bars * sizeof(*bars));
+
+	return 0;
+}
+
+static void pci_liveupdate_write(void)
+{
+	struct kho_block_set_it devices, bars, registers;
+	struct luo_abi_writer *w = &pci_outgoing.writer;
+	struct luo_pci_device *wire;
+	struct pci_liveupdate *lu;
+	u32 number = 0;
+
+	kho_block_set_it_init(&devices, &pci_outgoing.device_blocks);
+	kho_block_set_it_init(&bars, &pci_outgoing.bar_blocks);
+	kho_block_set_it_init(&registers, &pci_outgoing.register_blocks);
+
+	/* In the order of their places: a bridge has its number first. */
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		lu->number = ++number;
+		wire = kho_block_set_it_reserve_entry(&devices);
+		*wire = lu->wire;
+		wire->parent = lu->parent ? lu->parent->number : 0;
+
+		for (unsigned int i = 0; i < lu->nr_bars; i++) {
+			struct luo_pci_bar *bar =
+				kho_block_set_it_reserve_entry(&bars);
+
+			*bar = lu->bars[i];
+			bar->device = number;
+		}
+		for (unsigned int i = 0; i < lu->nr_registers; i++) {
+			struct luo_pci_register *reg =
+				kho_block_set_it_reserve_entry(&registers);
+
+			*reg = lu->registers[i];
+			reg->device = number;
+		}
+	}
+
+	luo_abi_append_array(w, LUO_PCI_DEVICES, &pci_outgoing.device_blocks);
+	luo_abi_append_array(w, LUO_PCI_BARS, &pci_outgoing.bar_blocks);
+	luo_abi_append_array(w, LUO_PCI_REGISTERS,
+			     &pci_outgoing.register_blocks);
+}
+
+static void pci_liveupdate_thaw(void)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		pci_shield_lower(&lu->shield);
+		WRITE_ONCE(lu->dev->liveupdate_frozen, false);
+		lu->state = PCI_LIVEUPDATE_OUTGOING;
+	}
+	luo_abi_rewind(&pci_outgoing.writer);
+	kho_block_set_clear(&pci_outgoing.device_blocks);
+	kho_block_set_clear(&pci_outgoing.bar_blocks);
+	kho_block_set_clear(&pci_outgoing.register_blocks);
+}
+
+/* Unlock those before @end, or all. */
+static void pci_liveupdate_unlock_devices(struct pci_liveupdate *end)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (lu == end)
+			break;
+		device_unlock(&lu->dev->dev);
+	}
+}
+
+/*
+ * Who unbinds a device waits for its user, and shutting down would wait for that.
+ * Who resets one will put it back as it was, and must be through with that.
+ */
+static int pci_liveupdate_lock_devices(void)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (device_trylock(&lu->dev->dev))
+			continue;
+		pci_err(lu->dev, "live update: called off: it is being unbound or reset\n");
+		pci_liveupdate_unlock_devices(lu);
+		return -EBUSY;
+	}
+
+	return 0;
+}
+
+int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args)
+{
+	struct pci_liveupdate *lu;
+	int err;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	err = pci_liveupdate_lock_devices();
+	if (err)
+		return err;
+
+	/* First nobody changes anything any more, then it is read. */
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		WRITE_ONCE(lu->dev->liveupdate_frozen, true);
+		pci_shield_raise(&lu->shield);
+		lu->state = PCI_LIVEUPDATE_FROZEN;
+	}
+	pci_liveupdate_unlock_devices(NULL);
+	synchronize_rcu_expedited();
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		err = pci_liveupdate_freeze_one(lu);
+		if (err)
+			break;
+	}
+	if (!err) {
+		pci_liveupdate_write();
+		err = luo_abi_seal(&pci_outgoing.writer);
+	}
+	if (err)
+		pci_liveupdate_thaw();
+
+	return err;
+}
+
+void pci_liveupdate_flb_unfreeze(struct liveupdate_flb_op_args *args)
+{
+	guard(mutex)(&pci_liveupdate_lock);
+	pci_liveupdate_thaw();
+}
+
+/**
+ * pci_liveupdate_shutdown_begin - A device is about to be shut down.
+ * @dev:    The device.
+ * @bypass: For pci_liveupdate_shutdown_end().
+ *
+ * A port's services may switch off its interrupts: nobody would be there for
+ * them. What nobody takes over must be stopped as ever, though writes to it are
+ * kept away.
+ *
+ * Return: true if the device must go on, false if it must be stopped.
+ */
+bool pci_liveupdate_shutdown_begin(struct pci_dev *dev,
+				   struct pci_liveupdate_bypass *bypass)
+{
+	bypass->task = NULL;
+
+	guard(spinlock)(&pci_liveupdate_pointers);
+	if (dev->liveupdate_out)
+		pci_shield_let(&dev->liveupdate_out->shield, bypass);
+	else if (dev->liveupdate)
+		pci_shield_let(&dev->liveupdate->shield, bypass);
+
+	return pci_liveupdate_frozen(dev);
+}
+
+/**
+ * pci_liveupdate_shutdown_end - The device was shut down.
+ * @dev:    The device.
+ * @bypass: From pci_liveupdate_shutdown_begin().
+ */
+void pci_liveupdate_shutdown_end(struct pci_dev *dev,
+				 struct pci_liveupdate_bypass *bypass)
+{
+	if (bypass->task)
+		pci_shield_unlet(bypass);
+}
