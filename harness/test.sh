@@ -100,6 +100,7 @@ run_host_tests()
 	host_test observe "$BUILD/bin/observe-selftest"
 	[ -z "$FULL" ] || host_test cost "$H/cost.sh"
 	[ -z "$FULL" ] || host_test kho-keys "$H/kho-keys.sh"
+	[ -z "$FULL" ] || host_test cost-pci "$H/cost-pci.sh"
 	host_test observe-ends "$H/observe/test.sh"
 	host_test host "$H/tests/host.sh"
 	host_test preflight "$H/tests/preflight.sh"

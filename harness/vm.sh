@@ -64,6 +64,7 @@ expect()
 # What liveupdate-preflight says of kernel N: its exit status, or "none".
 preflight() { PREFLIGHT[$1]=$2; }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
+at() { OBSERVE+=(--at "$1:$2"); }
 skip() { SKIP=$*; }
 # A test point that matches may be skipped; any other skip is a failure.
 may_skip() { MAY_SKIP+=("$1"); }

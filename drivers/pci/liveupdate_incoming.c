@@ -670,6 +670,8 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 		if (lu->users && lu->state == PCI_LIVEUPDATE_INCOMING)
 			pci_liveupdate_quarantine(lu, lu->dev,
 						  "nobody has finished it");
+		/* A bridge that was stopped for what is below, or not found. */
+		pci_liveupdate_let_go(lu);
 		if (lu->dev && lu->dev->liveupdate == lu) {
 			pci_liveupdate_set_incoming(lu->dev, NULL);
 			pci_liveupdate_show(lu->dev);

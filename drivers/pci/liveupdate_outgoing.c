@@ -618,65 +618,56 @@ static void pci_liveupdate_thaw(void)
 	kho_block_set_clear(&pci_outgoing.register_blocks);
 }
 
-/* Unlock those before @end, or all. */
-static void pci_liveupdate_unlock_devices(struct pci_liveupdate *end)
-{
-	struct pci_liveupdate *lu;
-
-	list_for_each_entry(lu, &pci_outgoing.devices, list) {
-		if (lu == end)
-			break;
-		device_unlock(&lu->dev->dev);
-	}
-}
-
 /*
- * Who unbinds a device waits for its user, and shutting down would wait for that.
- * Who resets one will put it back as it was, and must be through with that.
+ * Nobody changes anything any more. Who unbinds a device waits for its user, and
+ * shutting down would wait for that. Who resets one will put it back as it was,
+ * and must be through with that.
  */
-static int pci_liveupdate_lock_devices(void)
+static int pci_liveupdate_freeze_writers(struct pci_liveupdate *lu)
 {
-	struct pci_liveupdate *lu;
+	struct device *dev = &lu->dev->dev;
 
-	list_for_each_entry(lu, &pci_outgoing.devices, list) {
-		if (device_trylock(&lu->dev->dev))
-			continue;
+	if (!device_trylock(dev)) {
 		pci_err(lu->dev, "live update: called off: it is being unbound or reset\n");
-		pci_liveupdate_unlock_devices(lu);
 		return -EBUSY;
 	}
+	WRITE_ONCE(lu->dev->liveupdate_frozen, true);
+	pci_shield_raise(&lu->shield);
+	lu->state = PCI_LIVEUPDATE_FROZEN;
+	device_unlock(dev);
 
 	return 0;
 }
 
-int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args)
+static int pci_liveupdate_freeze_all(void)
 {
 	struct pci_liveupdate *lu;
 	int err;
 
-	guard(mutex)(&pci_liveupdate_lock);
-
-	err = pci_liveupdate_lock_devices();
-	if (err)
-		return err;
-
-	/* First nobody changes anything any more, then it is read. */
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
-		WRITE_ONCE(lu->dev->liveupdate_frozen, true);
-		pci_shield_raise(&lu->shield);
-		lu->state = PCI_LIVEUPDATE_FROZEN;
+		err = pci_liveupdate_freeze_writers(lu);
+		if (err)
+			return err;
 	}
-	pci_liveupdate_unlock_devices(NULL);
+	/* Who has begun to write is through after this, see pci_shield_raise(). */
 	synchronize_rcu_expedited();
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
 		err = pci_liveupdate_freeze_one(lu);
 		if (err)
-			break;
+			return err;
 	}
-	if (!err) {
-		pci_liveupdate_write();
-		err = luo_abi_seal(&pci_outgoing.writer);
-	}
+	pci_liveupdate_write();
+
+	return luo_abi_seal(&pci_outgoing.writer);
+}
+
+int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args)
+{
+	int err;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	err = pci_liveupdate_freeze_all();
 	if (err)
 		pci_liveupdate_thaw();
 

@@ -2,7 +2,8 @@
 /*
  *	observe --dir DIR --timeout SECONDS [--name NAME] [--rate FRAMES_PER_S]
  *		[--memory FILE] [--kernels N] [--expect STAGE:COUNT:REGEX]...
- *		[--allow STAGE:REGEX]... [--quiet|--progress]
+ *		[--allow STAGE:REGEX]... [--at PHASE:COMMAND]...
+ *		[--quiet|--progress]
  *		-- qemu-system-x86_64 ARGUMENTS...
  *
  * QEMU runs in DIR: relative paths in its arguments start there.  FILE is the
@@ -118,6 +119,8 @@ static void take_option(struct observe *o, const char *option, const char *value
 		wrong = gate_declare(&o->console.gate, value, true);
 	else if (!strcmp(option, "--allow"))
 		wrong = gate_declare(&o->console.gate, value, false);
+	else if (!strcmp(option, "--at"))
+		wrong = act_declare(o, value);
 	else
 		harness_die("there is no option '%s': main.c begins with the list",
 			    option);
@@ -269,6 +272,15 @@ static double patience_s(const struct observe *o)
 
 enum outcome { ENDED, SAID, LINGERED, PANICKED, TIMED_OUT, INTERRUPTED };
 
+/* An act that cannot be done would leave the test without its fault. */
+static void blame_monitor(struct observe *o)
+{
+	if (!*o->qemu.complaint)
+		return;
+	fail(o, "QEMU's monitor: %s", o->qemu.complaint);
+	*o->qemu.complaint = '\0';
+}
+
 static enum outcome watch_machine(struct observe *o)
 {
 	uint64_t start = mono_ns(), patience = 0, now;
@@ -277,6 +289,8 @@ static enum outcome watch_machine(struct observe *o)
 		wait_for_news(o);
 		tend_frames(o);
 		listen_to_all(o);
+		acts_do(o);
+		blame_monitor(o);
 		channel_answer(o);
 		now = mono_ns();
 		/* First: the same Ctrl-C ends QEMU, too. */

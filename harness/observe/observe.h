@@ -381,6 +381,7 @@ struct qemu {
 	int status;
 	char version[32];
 	char accel[32];
+	char complaint[256];	/* the monitor's last one, nobody has seen it yet */
 	struct config *config;
 	FILE *log;
 };
@@ -414,6 +415,18 @@ void channel_answer(struct observe *o);
 /* --- result.c ------------------------------------------------------------- */
 
 /* Everything; only main.c, channel.c and result.c look at it as a whole. */
+/* What is done to the machine from outside, and when. */
+struct act {
+	enum phase phase;
+	const char *command;	/* of QEMU's human monitor */
+	bool done;
+};
+
+#define MAX_ACTS	16
+
+const char *act_declare(struct observe *o, const char *text);
+void acts_do(struct observe *o);
+
 struct observe {
 	const char *name, *dir;
 	double timeout_s;
@@ -430,6 +443,8 @@ struct observe {
 	struct config config;
 	struct trace trace;
 	struct channel channel;
+	struct act acts[MAX_ACTS];
+	size_t nr_acts;
 	bool gap_traced;
 	char reason[512];	/* why it failed; the first is the cause */
 	unsigned int reasons;

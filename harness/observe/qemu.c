@@ -208,6 +208,8 @@ void qemu_qmp_line(void *qemu, char *line)
 	if (strncmp(line, "{\"return\"", 9) && strncmp(line, "{\"error\"", 8))
 		return;		/* an event */
 	q->answered++;
+	if (line[2] == 'e' || strstr(line, "Error: ") || strstr(line, "unknown command"))
+		snprintf(q->complaint, sizeof(q->complaint), "%s", line);
 	if (q->answered == q->info_pci_asked)
 		config_info_pci(q->config, line);
 	else if (q->log && strcmp(line, "{\"return\": {}}") &&

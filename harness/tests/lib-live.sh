@@ -61,6 +61,18 @@ control()
 	stage 2 <<<"$1"
 }
 
+# refusals: what the table of refusals in Documentation/PCI/liveupdate.rst says,
+# NAME=ERRNO of each row.
+refusals()
+{
+	awk '/:name: pci-liveupdate-refusals/ { table = 1; next }
+	     table && /^[^ ]/ { exit }
+	     table && /^   \* - / { name = $3; cell = 0; rows++ }
+	     table && rows > 1 && /^     - / && ++cell == 2 {
+		gsub(/[^A-Z]/, ""); printf "%s=%s ", name, $0 }' \
+		"$TOP/Documentation/PCI/liveupdate.rst"
+}
+
 # documented NAME: what the table of faults in Documentation/PCI/liveupdate.rst
 # says the new kernel logs, once.
 documented()
@@ -85,4 +97,21 @@ fault()
 must_die 'LUO does not give back the device' lu_vmm -s 2 -p
 pci_stopped 0000:01:00.0
 SH
+}
+
+# slot_off PHASE, slot_on PHASE: of the root port at 0000:00:10.0, from outside of
+# the machine. Slot Control is at 0x6c; bit 10 switches the power off, bits 9:8
+# the indicator. QEMU unplugs what is in a slot that loses its power, unless
+# ACPI is to be asked.
+slot_off()
+{
+	DEVICES+=(-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off)
+	at "$1" "o/4 0xcf8 0x8000806c"
+	at "$1" "o/2 0xcfc 0x7c0"
+}
+
+slot_on()
+{
+	at "$1" "o/4 0xcf8 0x8000806c"
+	at "$1" "o/2 0xcfc 0x1c0"
 }

@@ -79,10 +79,40 @@ static unsigned long read_number(const char *bdf, const char *name)
 	return strtoul(text, NULL, 0);
 }
 
-static bool is_device(const char *bdf, uint16_t vendor, uint16_t device)
+bool lu_pci_is(const char *bdf, uint16_t vendor, uint16_t device)
 {
 	return read_number(bdf, "vendor") == vendor &&
 	       read_number(bdf, "device") == device;
+}
+
+size_t lu_pci_capability(const uint8_t config[LU_PCI_CONFIG_SIZE], uint8_t id)
+{
+	size_t pos = config[PCI_CAPABILITY_LIST] & ~3u;
+	int ttl = 48;
+
+	while (pos >= PCI_STD_HEADER_SIZEOF && ttl--) {
+		if (config[pos + PCI_CAP_LIST_ID] == id)
+			return pos;
+		pos = config[pos + PCI_CAP_LIST_NEXT] & ~3u;
+	}
+	return 0;
+}
+
+size_t lu_pci_ext_capability(const uint8_t config[LU_PCI_CONFIG_SIZE],
+			     uint16_t id)
+{
+	size_t pos = PCI_CFG_SPACE_SIZE;
+	int ttl = 480;
+
+	while (pos >= PCI_CFG_SPACE_SIZE && ttl--) {
+		uint32_t header;
+
+		memcpy(&header, config + pos, sizeof(header));
+		if (PCI_EXT_CAP_ID(header) == id)
+			return pos;
+		pos = PCI_EXT_CAP_NEXT(header) & ~3u;
+	}
+	return 0;
 }
 
 uint16_t lu_pci_command(const char *bdf)
@@ -139,7 +169,7 @@ void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE])
 		lu_die_errno("cannot open %s", DEVICES);
 	while ((e = readdir(dir))) {
 		if (e->d_name[0] == '.' ||
-		    !is_device(e->d_name, vendor, device) || !is_free(e->d_name))
+		    !lu_pci_is(e->d_name, vendor, device) || !is_free(e->d_name))
 			continue;
 		snprintf(bdf, LU_PCI_BDF_SIZE, "%.15s", e->d_name);
 		found++;
@@ -152,7 +182,7 @@ void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE])
 
 void lu_pci_require(const char *bdf, uint16_t vendor, uint16_t device)
 {
-	if (!is_device(bdf, vendor, device))
+	if (!lu_pci_is(bdf, vendor, device))
 		lu_die("%s is not a %04x:%04x: name another one with -d",
 		       bdf, vendor, device);
 }

@@ -17,6 +17,8 @@
  */
 void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE]);
 
+bool lu_pci_is(const char *bdf, uint16_t vendor, uint16_t device);
+
 /* Before anything is done to a function that somebody named. */
 void lu_pci_require(const char *bdf, uint16_t vendor, uint16_t device);
 
@@ -25,6 +27,11 @@ int lu_pci_path(const char *bdf, char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE]);
 
 /* Returns how many bytes of config space there are. */
 size_t lu_pci_read_config(const char *bdf, uint8_t config[LU_PCI_CONFIG_SIZE]);
+
+/* Where in @config a capability is, 0 if there is none. */
+size_t lu_pci_capability(const uint8_t config[LU_PCI_CONFIG_SIZE], uint8_t id);
+size_t lu_pci_ext_capability(const uint8_t config[LU_PCI_CONFIG_SIZE],
+			     uint16_t id);
 
 uint16_t lu_pci_command(const char *bdf);
 

@@ -57,6 +57,7 @@ struct options {
 	const char *die;	/* at which step, NULL: at none */
 	bool canary;
 	bool huge;
+	bool errors;		/* of the device are expected */
 	long frames;		/* -1: as many as fit the machine */
 	long idle_s;		/* -1: no idle run */
 	long alone_s;		/* stage 2, before the device is taken */
@@ -262,14 +263,19 @@ static uint32_t chain_since(struct vmm *v, const struct lu_guest_control *old,
 
 /* --- setting up ----------------------------------------------------------- */
 
+static void know_device(struct vmm *v)
+{
+	v->bridges = lu_pci_path(v->bdf, v->path);
+	lu_pci_require(v->bdf, LU_IGB_VENDOR, LU_IGB_DEVICE);
+}
+
 static void find_device(struct vmm *v)
 {
 	if (v->opt.bdf)
 		snprintf(v->bdf, sizeof(v->bdf), "%s", v->opt.bdf);
 	else
 		lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, v->bdf);
-	v->bridges = lu_pci_path(v->bdf, v->path);
-	lu_pci_require(v->bdf, LU_IGB_VENDOR, LU_IGB_DEVICE);
+	know_device(v);
 }
 
 static void map_memories(struct vmm *v)
@@ -498,7 +504,7 @@ static void check_state(struct vmm *v)
 
 	if (refusal)
 		lu_die("the preserved VMM state cannot be used: %s", refusal);
-	if (strcmp(v->state->bdf, v->bdf))
+	if (v->bdf[0] && strcmp(v->state->bdf, v->bdf))
 		lu_die("the preserved VM owns %s, not %s: name it with -d",
 		       v->state->bdf, v->bdf);
 }
@@ -621,24 +627,46 @@ static void take_back_memory(struct vmm *v, int session)
 			 "nobody wrote into the stopped guest's diary\n");
 }
 
+/* Is it one of the registers where @config logs correctable errors? */
+static bool is_error_log(const uint8_t *config, size_t offset)
+{
+	size_t express = lu_pci_capability(config, PCI_CAP_ID_EXP);
+	size_t aer = lu_pci_ext_capability(config, PCI_EXT_CAP_ID_ERR);
+
+	return (express && offset == express + PCI_EXP_DEVSTA) ||
+	       (aer && (offset & ~3u) == aer + PCI_ERR_COR_STATUS);
+}
+
+static bool config_untouched(struct vmm *v)
+{
+	uint8_t config[LU_STATE_CONFIG_SIZE], *old = v->state->config;
+	bool same = true, errors = false;
+	size_t i;
+
+	lu_vfio_read_config(&v->device, config, sizeof(config));
+	for (i = 0; i < sizeof(config); i++) {
+		if (config[i] == old[i])
+			continue;
+		ksft_print_msg("config space at %#zx was %#x and is %#x\n",
+			       i, old[i], config[i]);
+		if (v->opt.errors && is_error_log(config, i))
+			errors = true;
+		else
+			same = false;
+	}
+	return same && errors == v->opt.errors;
+}
+
 /* Its configuration, its registers but for those that count frames. */
 static bool device_untouched(struct vmm *v)
 {
 	struct lu_igb_regs *old = &v->state->device;
-	uint8_t config[LU_STATE_CONFIG_SIZE];
 	struct lu_igb_regs now;
-	size_t i;
 
 	now = lu_igb_read(v->device.bar0, lu_vfio_command(&v->device));
 	print_regs("as its owner has it back", &now);
-	lu_vfio_read_config(&v->device, config, sizeof(config));
-	for (i = 0; i < sizeof(config); i++)
-		if (config[i] != v->state->config[i])
-			ksft_print_msg("config space at %#zx was %#x and is %#x\n",
-				       i, v->state->config[i], config[i]);
-	return !memcmp(config, v->state->config, sizeof(config)) &&
-	       ring_in_place(v, &now) && now.command == old->command &&
-	       now.status == old->status && now.tail == old->tail;
+	return config_untouched(v) && ring_in_place(v, &now) &&
+	       now.command == old->command && now.status == old->status && now.tail == old->tail;
 }
 
 /* Who has tried is in the kernel log. */
@@ -662,8 +690,7 @@ static bool nobody_wrote(struct vmm *v)
 	return nobody;
 }
 
-/* Four test results. */
-static void take_back_device(struct vmm *v, int session)
+static int take_back_file(struct vmm *v, int session)
 {
 	int fd = luo_session_retrieve_fd(session, TOKEN_DEVICE);
 
@@ -672,6 +699,12 @@ static void take_back_device(struct vmm *v, int session)
 		       strerror(-fd));
 	ksft_test_result_pass("LUO gave back the device\n");
 	may_die(v, "retrieved");
+	return fd;
+}
+
+/* Three test results. */
+static void take_back_device(struct vmm *v, int fd)
+{
 	lu_vfio_take_over(&v->device, v->bdf, fd);
 	attach_memory(v);
 	may_die(v, "bound");
@@ -701,17 +734,18 @@ static void finish(int session)
 static void stage_2_with_device(struct vmm *v)
 {
 	uint32_t before;
-	int session;
+	int session, fd;
 
 	ksft_set_plan(15);
-	find_device(v);
-	/* Before anything here touches device or path. */
-	tell_all_configs(v);
-
 	session = retrieve_session();
 	take_back_memory(v, session);
 	print_regs("when the guest was stopped", &v->state->device);
-	take_back_device(v, session);
+	fd = take_back_file(v, session);
+	memcpy(v->bdf, v->state->bdf, sizeof(v->bdf));
+	know_device(v);
+	/* Before anything here touches device or path. */
+	tell_all_configs(v);
+	take_back_device(v, fd);
 
 	lu_vm_create(&v->vm, v->ram);
 	lu_vm_set_bar(&v->vm, v->device.bar0);
@@ -845,6 +879,7 @@ static void __noreturn explain_usage(void)
 		"  --huge             VM memory in folios of 2 MiB\n"
 		"  --idle SECONDS     no update: let the guest work and check it\n"
 		"  --die STEP         be killed when 'preserved', 'retrieved' or 'bound'\n"
+		"  --errors           the device is to have logged errors meanwhile\n"
 		"  --alone SECONDS    stage 2: run without the device first (default 3)\n");
 	exit(KSFT_FAIL);
 }
@@ -866,6 +901,7 @@ static struct options parse(int argc, char *argv[])
 		{ "idle", required_argument, NULL, 'i' },
 		{ "alone", required_argument, NULL, 'a' },
 		{ "die", required_argument, NULL, 'D' },
+		{ "errors", no_argument, NULL, 'E' },
 		{ }
 	};
 	struct options o = {
@@ -904,6 +940,9 @@ static struct options parse(int argc, char *argv[])
 			break;
 		case 'D':
 			o.die = optarg;
+			break;
+		case 'E':
+			o.errors = true;
 			break;
 		default:
 			explain_usage();

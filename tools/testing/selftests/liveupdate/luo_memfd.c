@@ -26,6 +26,7 @@
 #include <libliveupdate.h>
 
 #include "lu_access.h"
+#include "lu_fail.h"
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL		0x0008U
@@ -716,45 +717,6 @@ static void failing_stage1(int luo_fd)
 	}
 }
 
-static void allow_faults(void)
-{
-	if (!write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N") ||
-	    !write_file("/sys/kernel/debug/failslab/verbose", "0") ||
-	    !write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N") ||
-	    !write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0") ||
-	    !write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0"))
-		fail_exit("a kernel with fault injection is needed");
-}
-
-static int open_fail_nth(void)
-{
-	int fd = open("/proc/thread-self/fail-nth", O_RDWR);
-
-	if (fd < 0)
-		fail_exit("cannot open fail-nth");
-	return fd;
-}
-
-/* Lets the allocation fail that is the @nth from now; 0 is none. */
-static void fail_nth(int fd, unsigned int nth)
-{
-	char number[16];
-	int len = snprintf(number, sizeof(number), "%u", nth);
-
-	if (pwrite(fd, number, len, 0) != len)
-		fail_exit("cannot set fail-nth");
-}
-
-/* Were there fewer allocations than that?  The file must be open before. */
-static bool fault_left(int fd)
-{
-	char number[16] = "";
-
-	if (pread(fd, number, sizeof(number) - 1, 0) < 1)
-		fail_exit("cannot read fail-nth");
-	return atoi(number) > 0;
-}
-
 /* Fails every allocation of a retrieval in turn, each time with a new memfd. */
 static void failing_stage2(int luo_fd)
 {
@@ -762,20 +724,19 @@ static void failing_stage2(int luo_fd)
 	unsigned int nth, failed = 0, lost = 0;
 	long pins_before = pinned_pages();
 	long free_before, shmem_before;
-	int nth_fd = open_fail_nth();
+	int nth_fd = lu_fail_open();
 	bool swept = false;
 
 	ksft_set_plan(6);
-	allow_faults();
 	free_before = free_kib();
 	shmem_before = meminfo_kib("Shmem");
 	for (nth = 1; nth <= NR_FAILING && !swept; nth++) {
 		int fd;
 
-		fail_nth(nth_fd, nth);
+		lu_fail_nth(nth_fd, nth);
 		fd = luo_session_retrieve_fd(session_fd, nth - 1);
-		swept = fd >= 0 && fault_left(nth_fd);
-		fail_nth(nth_fd, 0);
+		swept = fd >= 0 && lu_fail_left(nth_fd);
+		lu_fail_nth(nth_fd, 0);
 		ksft_print_msg("allocation %u fails: %d\n", nth,
 			       fd < 0 ? fd : 0);
 		if (fd >= 0)

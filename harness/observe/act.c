@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Faults that only somebody outside of the machine can make: commands of QEMU's
+ * human monitor, each when a phase begins.
+ */
+#include <string.h>
+
+#include "observe.h"
+
+static bool named(const char *text, size_t len, enum phase phase)
+{
+	return strlen(phase_names[phase]) == len &&
+	       !strncmp(text, phase_names[phase], len);
+}
+
+/* PHASE:COMMAND. Returns what is wrong with it, or NULL. */
+const char *act_declare(struct observe *o, const char *text)
+{
+	const char *colon = strchr(text, ':');
+	struct act *act = &o->acts[o->nr_acts];
+	int phase;
+
+	if (!colon || !colon[1])
+		return "it must read PHASE:COMMAND";
+	if (o->nr_acts == MAX_ACTS)
+		return "there are too many";
+	for (phase = 0; phase < PHASES; phase++)
+		if (named(text, colon - text, phase))
+			break;
+	if (phase == PHASES)
+		return "there is no such phase";
+	act->phase = phase;
+	act->command = colon + 1;
+	o->nr_acts++;
+	return NULL;
+}
+
+/* In the order of their declaration; a phase may be over before it is noticed. */
+void acts_do(struct observe *o)
+{
+	struct act *act;
+
+	for (act = o->acts; act < o->acts + o->nr_acts; act++) {
+		if (act->done || !phases_occurred(&o->phases, act->phase))
+			continue;
+		act->done = true;
+		say(o, "monitor: %s", act->command);
+		qemu_ask(&o->qemu, act->command);
+	}
+}

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Many functions in one update, and one whose every allocation fails.
+ *
+ *	lu_functions preserve N	the first N of them, in one session that stays
+ *	lu_functions finish N	take them back in the next kernel, and finish
+ *	lu_functions off N	count what calling such an update off takes
+ *	lu_functions failing N	fail each allocation of preserving the first, then
+ *				preserve N
+ *	lu_functions failed N	the same for getting them back and taking them over
+ *	lu_functions beside	preserve the first while another one is incoming
+ *
+ * The functions are those of an 82574 (e1000e), and of QEMU's pci-testdev, which
+ * needs no driver. They are taken in the order of their names.
+ * 'off' needs an image that is loaded, and the module liveupdate_file.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <libliveupdate.h>
+
+#include "lu_die.h"
+#include "lu_fail.h"
+#include "lu_pci.h"
+#include "lu_update.h"
+#include "lu_vfio.h"
+
+#define SESSION		"functions"
+#define MAX_FUNCTIONS	64
+/* No sweep goes on for ever. */
+#define MAX_ALLOCATIONS	2000
+
+static struct function {
+	char bdf[LU_PCI_BDF_SIZE];
+	struct lu_vfio vfio;
+} functions[MAX_FUNCTIONS];
+
+static int luo;
+
+/* --- the functions -------------------------------------------------------- */
+
+static int is_ours(const struct dirent *e)
+{
+	return e->d_name[0] != '.' &&
+	       (lu_pci_is(e->d_name, 0x8086, 0x10d3) ||
+		lu_pci_is(e->d_name, 0x1b36, 0x0005));
+}
+
+static void find(int wanted)
+{
+	struct dirent **names;
+	int i, n = scandir("/sys/bus/pci/devices", &names, is_ours, alphasort);
+
+	if (wanted < 0 || wanted > MAX_FUNCTIONS)
+		lu_die("between 0 and %d functions can be asked for",
+		       MAX_FUNCTIONS);
+	if (n < wanted)
+		lu_die("there are %d functions, not %d", n, wanted);
+	for (i = 0; i < n; i++) {
+		if (i < wanted)
+			snprintf(functions[i].bdf, LU_PCI_BDF_SIZE, "%.15s",
+				 names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+}
+
+static void open_all(int n)
+{
+	struct function *f;
+
+	for (f = functions; f < functions + n; f++) {
+		lu_pci_bind_vfio(f->bdf);
+		lu_vfio_open(&f->vfio, f->bdf);
+		lu_vfio_attach(&f->vfio);
+		lu_vfio_set_command(&f->vfio, PCI_COMMAND_MEMORY |
+					      PCI_COMMAND_MASTER);
+	}
+}
+
+static void preserve_all(int session, int n)
+{
+	int i, err;
+
+	for (i = 0; i < n; i++) {
+		err = luo_session_preserve_fd(session, functions[i].vfio.fd, i);
+		if (err)
+			lu_die("%s cannot be preserved: %s", functions[i].bdf,
+			       strerror(-err));
+	}
+}
+
+static bool all_are(int n, const char *state)
+{
+	bool good = true;
+	int i;
+
+	for (i = 0; i < n; i++)
+		good &= lu_state_is(functions[i].bdf, state);
+	return good;
+}
+
+static bool all_are_masters(int n)
+{
+	bool good = true;
+	int i;
+
+	for (i = 0; i < n; i++)
+		good &= !!(lu_pci_command(functions[i].bdf) &
+			   PCI_COMMAND_MASTER);
+	return good;
+}
+
+/* Whatever is open stays so, and is nobody's any more. */
+static void stay(void)
+{
+	ksft_print_cnts();
+	fflush(stdout);
+	if (fork())
+		_exit(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
+	setsid();
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	for (;;)
+		pause();
+}
+
+/* --- many ----------------------------------------------------------------- */
+
+static void preserve(int n)
+{
+	ksft_set_plan(1);
+	open_all(n);
+	preserve_all(lu_new_session(luo, SESSION), n);
+	ksft_test_result(all_are(n, "outgoing"), "%d functions are preserved\n",
+			 n);
+	stay();
+}
+
+static void finish(int n)
+{
+	int session, i, fd;
+
+	ksft_set_plan(3);
+	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
+			 "%d functions run\n", n);
+	session = luo_retrieve_session(luo, SESSION);
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s",
+		       strerror(-session));
+	for (i = 0; i < n; i++) {
+		fd = luo_session_retrieve_fd(session, i);
+		if (fd < 0)
+			lu_die("%s is not given back: %s", functions[i].bdf,
+			       strerror(-fd));
+		lu_vfio_take_over(&functions[i].vfio, functions[i].bdf, fd);
+		lu_vfio_attach(&functions[i].vfio);
+	}
+	lu_result_is(luo_session_finish(session), 0, "they are taken over");
+	ksft_test_result(all_are(n, "none") && all_are_masters(n),
+			 "and like any others again\n");
+}
+
+/* QEMU's -icount makes an instruction a cycle, or a fixed number of them. */
+static void call_off(int n)
+{
+	unsigned long long begin, end;
+	int session, err;
+
+	ksft_set_plan(1);
+	open_all(n);
+	session = lu_new_session(luo, SESSION);
+	preserve_all(session, n);
+	if (luo_session_preserve_fd(session, lu_refuser(), n))
+		lu_die("the file that refuses cannot be preserved");
+	begin = __rdtsc();
+	err = lu_try_kexec();
+	end = __rdtsc();
+	ksft_print_msg("cycles of freezing and thawing %d: %llu\n", n,
+		       end - begin);
+	lu_result_is(err, -EIO, "the update is called off");
+	close(session);
+}
+
+/* --- allocations that fail ------------------------------------------------ */
+
+static void failing(int n)
+{
+	int fail = lu_fail_open(), failed = 0, tolerated = 0, session, err, i;
+	unsigned int nth;
+	bool left = false;
+
+	ksft_set_plan(3);
+	open_all(n);
+	for (nth = 1; nth <= MAX_ALLOCATIONS; nth++) {
+		session = lu_new_session(luo, SESSION);
+		lu_fail_nth(fail, nth);
+		err = luo_session_preserve_fd(session, functions[0].vfio.fd, 0);
+		left = lu_fail_left(fail);
+		lu_fail_nth(fail, 0);
+		if (!err && left)
+			break;
+		if (err && !all_are(1, "none"))
+			lu_die("half of it is preserved after allocation %u has failed: %s",
+			       nth, strerror(-err));
+		failed += !!err;
+		tolerated += !err;
+		close(session);
+	}
+	ksft_print_msg("%d failed allocations do not matter\n", tolerated);
+	lu_result_is(err, 0, "at last it is preserved");
+	ksft_test_result(failed > 5, "%d allocations were failed before\n",
+			 failed);
+	for (i = 1; i < n; i++)
+		if (luo_session_preserve_fd(session, functions[i].vfio.fd, i))
+			lu_die("%s cannot be preserved", functions[i].bdf);
+	ksft_test_result(all_are(n, "outgoing"), "it is outgoing\n");
+	stay();
+}
+
+static bool runs(const struct function *f)
+{
+	return lu_state_is(f->bdf, "incoming") &&
+	       lu_pci_command(f->bdf) & PCI_COMMAND_MASTER;
+}
+
+/*
+ * Fails one allocation after the other. What has worked in spite of it cannot be
+ * undone, the next function has to go on from there.
+ */
+struct sweep {
+	int fail;
+	unsigned int nth;
+	unsigned int failed, tolerated;
+	bool done;
+};
+
+static void sweep(struct sweep *s, struct function *f,
+		  int (*try)(struct function *, int), int fd)
+{
+	int err;
+
+	do {
+		lu_fail_nth(s->fail, s->done ? 0 : ++s->nth);
+		err = try(f, fd);
+		if (!s->done)
+			s->done = lu_fail_left(s->fail);
+		lu_fail_nth(s->fail, 0);
+		if (!err)
+			s->tolerated += !s->done;
+		else if (s->done || s->nth == MAX_ALLOCATIONS || !runs(f))
+			lu_die("%s is lost when allocation %u fails: %s",
+			       f->bdf, s->nth, strerror(-err));
+		else
+			s->failed++;
+	} while (err);
+}
+
+static void report(const struct sweep *s, const char *what)
+{
+	ksft_print_msg("%s: %u allocations failed, %u of them do not matter\n",
+		       what, s->failed + s->tolerated, s->tolerated);
+	ksft_test_result(s->done && s->failed, "all allocations of %s failed\n",
+			 what);
+}
+
+static int try_retrieve(struct function *f, int session)
+{
+	f->vfio.fd = luo_session_retrieve_fd(session, f - functions);
+
+	return f->vfio.fd < 0 ? f->vfio.fd : 0;
+}
+
+static int try_bind(struct function *f, int iommufd)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = iommufd,
+	};
+
+	f->vfio.iommufd = iommufd;
+	return ioctl(f->vfio.fd, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
+}
+
+static void failed(int n)
+{
+	int session, iommufd;
+	struct sweep retrieving = { .fail = lu_fail_open() };
+	struct sweep binding = { .fail = retrieving.fail };
+	struct function *f;
+
+	ksft_set_plan(4);
+	session = luo_retrieve_session(luo, SESSION);
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s",
+		       strerror(-session));
+	for (f = functions; f < functions + n; f++) {
+		iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+		if (iommufd < 0)
+			lu_die_errno("cannot open /dev/iommu");
+		sweep(&retrieving, f, try_retrieve, session);
+		sweep(&binding, f, try_bind, iommufd);
+		lu_vfio_attach(&f->vfio);
+	}
+	report(&retrieving, "giving back");
+	report(&binding, "taking over");
+	lu_result_is(luo_session_finish(session), 0, "it can be finished");
+	ksft_test_result(all_are(n, "none") && all_are_masters(n),
+			 "and all run on\n");
+}
+
+/* --- both directions ------------------------------------------------------ */
+
+/* Each bridge above another function that is incoming. */
+static bool path_is(char path[][LU_PCI_BDF_SIZE], int bridges, const char *state)
+{
+	bool good = true;
+	int i;
+
+	for (i = 0; i < bridges; i++)
+		good &= lu_state_is(path[i], state);
+	return good;
+}
+
+static void beside(void)
+{
+	char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE];
+	int bridges, session;
+
+	ksft_set_plan(5);
+	/* The last one is not above the other function. */
+	bridges = lu_pci_path(functions[0].bdf, path) - 1;
+	ksft_test_result(bridges > 0 && path_is(path, bridges, "incoming"),
+			 "the bridges above are incoming, for another function\n");
+	open_all(1);
+	session = lu_new_session(luo, "beside");
+	lu_result_is(luo_session_preserve_fd(session, functions[0].vfio.fd, 0),
+		     0, "a function below them can be preserved");
+	ksft_test_result(all_are(1, "outgoing") &&
+			 path_is(path, bridges, "incoming outgoing"),
+			 "they are both then\n");
+	close(session);
+	ksft_test_result(all_are(1, "none") &&
+			 path_is(path, bridges, "incoming"),
+			 "and incoming alone when it is not any more\n");
+	close(functions[0].vfio.fd);
+	ksft_test_result(path_is(path, bridges, "incoming"),
+			 "also when it is closed\n");
+}
+
+int main(int argc, char *argv[])
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	int n = argc > 2 ? atoi(argv[2]) : 1;
+
+	ksft_print_header();
+	luo = luo_open_device();
+	if (luo < 0)
+		lu_die_errno("cannot open " LUO_DEVICE);
+	find(n);
+	if (!strcmp(what, "preserve"))
+		preserve(n);
+	else if (!strcmp(what, "finish"))
+		finish(n);
+	else if (!strcmp(what, "off"))
+		call_off(n);
+	else if (!strcmp(what, "failing"))
+		failing(n);
+	else if (!strcmp(what, "failed"))
+		failed(n);
+	else if (!strcmp(what, "beside"))
+		beside();
+	else
+		lu_die("'%s' is none of what lu_functions.c begins with", what);
+	ksft_finished();
+}
