@@ -266,6 +266,24 @@ initrd()
 	echo "$out"
 }
 
+# late FLAVOUR: vfio-pci of the tree as a module, for a kernel that has it built in
+# and is told initcall_blacklist=vfio_pci_init, which must not mean this one.
+late()
+{
+	local flavour=$1 out=$BUILD/kernel/$1 late=$BUILD/kernel/$1/late
+
+	mkdir -p "$late"
+	take_lock "$late/lock"
+	rm -f "$late/vfio_pci.c"
+	sed 's/\<vfio_pci_init\>/vfio_pci_late/' \
+		"$TREE/drivers/vfio/pci/vfio_pci.c" >"$late/vfio_pci.c"
+	printf 'obj-m := vfio-pci-late.o\nvfio-pci-late-y := vfio_pci.o\nccflags-y := -I%s/drivers/vfio/pci\n' \
+		"$TREE" >"$late/Makefile"
+	make -s -C "$TREE" O="$out" M="$late" CC="ccache gcc" -j"$JOBS" modules \
+		>"$late/build.log" 2>&1 </dev/null ||
+		die "vfio-pci does not build as a module: $(grep -m 1 -E 'error|ERROR' "$late/build.log") (log: ${late#"$TOP"/}/build.log)"
+}
+
 case ${1-} in
 image)
 	case ${2-} in
@@ -274,6 +292,7 @@ image)
 	without-*) image_without "${2#without-}" ;;
 	*) die "whose kernel? Use: kernel.sh image base|tree|without-NAME fast|debug" ;;
 	esac ;;
+late) late "${2-fast}" ;;
 headers | selftests | initrd) "$1" ;;
-*) die "usage: kernel.sh image base|tree|without-NAME fast|debug, headers, selftests, initrd" ;;
+*) die "usage: kernel.sh image base|tree|without-NAME fast|debug, late fast|debug, headers, selftests, initrd" ;;
 esac

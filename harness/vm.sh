@@ -229,6 +229,8 @@ fill_share()
 		cp "$BUILD/selftests/$program" "$share/bin/"
 	done
 	for module in ${MODULES[@]+"${MODULES[@]}"}; do
+		[ "$module" != late/vfio-pci-late ] ||
+			"$TOP/harness/kernel.sh" late "$FLAVOUR"
 		[ -e "$BUILD/kernel/$FLAVOUR/$module.ko" ] ||
 			die "the module $module is not built: run 'make kernels'."
 		cp "$BUILD/kernel/$FLAVOUR/$module.ko" "$share/modules/"

@@ -359,6 +359,116 @@ static void registers_come_back(struct kunit *test)
 	pci_dev_put(dev);
 }
 
+/* Any function or bridge that does not run for somebody. */
+static struct pci_dev *find_device(struct kunit *test, u8 hdr_type)
+{
+	struct pci_dev *dev = NULL;
+
+	for_each_pci_dev(dev) {
+		if (dev->hdr_type == hdr_type && pci_is_pcie(dev) &&
+		    dev->current_state == PCI_D0 && !dev->liveupdate)
+			return dev;
+	}
+	kunit_skip(test, "there is no such PCI Express device");
+}
+
+static void expect_difference(struct kunit *test, struct pci_dev *dev,
+			      struct pci_liveupdate *lu, void *field,
+			      const char *what)
+{
+	const char *why;
+
+	*(u8 *)field ^= 0x10;
+	why = pci_liveupdate_differs(dev, lu);
+	KUNIT_EXPECT_NOT_NULL(test, why);
+	if (why)
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(why, what), "%s", why);
+	*(u8 *)field ^= 0x10;
+	KUNIT_EXPECT_NULL(test, pci_liveupdate_differs(dev, lu));
+}
+
+static void differences_are_told(struct kunit *test)
+{
+	struct pci_dev *dev = find_device(test, PCI_HEADER_TYPE_NORMAL);
+	struct luo_pci_bar *bars;
+	struct pci_liveupdate *lu;
+
+	lu = kunit_kzalloc(test, sizeof(*lu), GFP_KERNEL);
+	bars = kunit_kcalloc(test, PCI_LIVEUPDATE_MAX_BARS, sizeof(*bars),
+			     GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, lu);
+	KUNIT_ASSERT_NOT_NULL(test, bars);
+	lu->wire.kind = LUO_PCI_FUNCTION;
+	KUNIT_ASSERT_EQ(test, 0, pci_liveupdate_read(dev, &lu->wire));
+	lu->bars = bars;
+	lu->nr_bars = pci_liveupdate_read_bars(dev, bars);
+	KUNIT_ASSERT_NULL(test, pci_liveupdate_differs(dev, lu));
+
+	expect_difference(test, dev, lu, &lu->wire.vendor, "another device");
+	expect_difference(test, dev, lu, &lu->wire.device, "another device");
+	expect_difference(test, dev, lu, &lu->wire.subsystem, "another device");
+	expect_difference(test, dev, lu, &lu->wire.class_revision,
+			  "another device");
+	expect_difference(test, dev, lu, &lu->wire.serial, "same make");
+	expect_difference(test, dev, lu, &lu->wire.command, "Command");
+	expect_difference(test, dev, lu, &lu->wire.acs, "ACS");
+	expect_difference(test, dev, lu, &lu->wire.devctl, "Device Control");
+	expect_difference(test, dev, lu, &lu->wire.devctl2, "Device Control 2");
+	if (lu->nr_bars)
+		expect_difference(test, dev, lu, &bars[0].value, "BAR");
+	pci_dev_put(dev);
+}
+
+static void differences_of_bridges_are_told(struct kunit *test)
+{
+	struct pci_dev *dev = find_device(test, PCI_HEADER_TYPE_BRIDGE);
+	struct pci_liveupdate *lu;
+
+	lu = kunit_kzalloc(test, sizeof(*lu), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, lu);
+	lu->wire.kind = LUO_PCI_BRIDGE;
+	KUNIT_ASSERT_EQ(test, 0, pci_liveupdate_read(dev, &lu->wire));
+	KUNIT_ASSERT_NULL(test, pci_liveupdate_differs(dev, lu));
+
+	expect_difference(test, dev, lu, &lu->wire.bus_numbers, "bus numbers");
+	expect_difference(test, dev, lu, &lu->wire.windows[1], "windows");
+	expect_difference(test, dev, lu, &lu->wire.io_upper, "windows");
+	/* Its error reporting and its interrupt end with the old kernel. */
+	lu->wire.devctl ^= PCI_EXP_DEVCTL_CERE;
+	lu->wire.command ^= PCI_COMMAND_INTX_DISABLE;
+	KUNIT_EXPECT_NULL(test, pci_liveupdate_differs(dev, lu));
+	pci_dev_put(dev);
+}
+
+/* Beside the configuration space that VFIO keeps, and headers of blobs. */
+static void a_function_is_small(struct kunit *test)
+{
+	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS];
+	struct luo_pci_register *registers;
+	struct pci_saved_state *state;
+	struct pci_dev *dev = NULL;
+	size_t bytes;
+
+	registers = kunit_kcalloc(test, PCI_LIVEUPDATE_MAX_REGISTERS,
+				  sizeof(*registers), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, registers);
+	for_each_pci_dev(dev) {
+		if (dev->current_state != PCI_D0 || dev->liveupdate ||
+		    dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+			continue;
+		KUNIT_ASSERT_EQ(test, 0, pci_save_state(dev));
+		state = pci_store_saved_state(dev);
+		KUNIT_ASSERT_NOT_NULL(test, state);
+		bytes = sizeof(struct luo_pci_device) +
+			pci_liveupdate_read_bars(dev, bars) * sizeof(bars[0]) +
+			pci_liveupdate_pristine(dev, state, registers) *
+			sizeof(*registers);
+		kfree(state);
+		kunit_info(test, "%s: %zu bytes\n", pci_name(dev), bytes);
+		KUNIT_EXPECT_LT(test, bytes, 1024);
+	}
+}
+
 static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(shield_drops),
 	KUNIT_CASE(shield_swallows),
@@ -368,6 +478,9 @@ static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(bars_are_told),
 	KUNIT_CASE(registers_are_what_was_saved),
 	KUNIT_CASE(registers_come_back),
+	KUNIT_CASE(differences_are_told),
+	KUNIT_CASE(differences_of_bridges_are_told),
+	KUNIT_CASE(a_function_is_small),
 	{}
 };
 
