@@ -71,7 +71,8 @@ void pci_liveupdate_set_incoming(struct pci_dev *dev,
 {
 	guard(spinlock)(&pci_liveupdate_pointers);
 	WRITE_ONCE(dev->liveupdate, lu);
-	if (!lu)
+	/* A function goes on with its old rings unless it is reset first. */
+	if (!lu && dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
 		WRITE_ONCE(dev->liveupdate_stopped, false);
 }
 

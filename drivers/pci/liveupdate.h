@@ -5,7 +5,7 @@
 #include <linux/cleanup.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
-#include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/types.h>
 #include <linux/luo/pci.h>
 
@@ -27,7 +27,7 @@ static inline int pci_shielded_write(struct pci_bus *bus, unsigned int devfn,
 				     int pos, int len, u32 val)
 {
 	/* Who raises a shield waits for those who are past this. */
-	guard(preempt)();
+	guard(rcu)();
 
 	if (unlikely(READ_ONCE(pci_shield_is_up)) &&
 	    pci_shield_stops(bus, devfn, pos, len, val))
@@ -96,6 +96,15 @@ static inline bool pci_liveupdate_is_stopped(const struct pci_dev *dev)
 	return unlikely(dev->liveupdate_stopped);
 }
 
+/**
+ * pci_liveupdate_leave_unfixed - Final fixups are left out.
+ * @dev: A function or bridge, hands-off.
+ */
+static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
+{
+	dev->liveupdate_unfixed = true;
+}
+
 bool pci_liveupdate_any_incoming(void);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
 void pci_liveupdate_setup(struct pci_dev *dev);
@@ -107,6 +116,7 @@ bool pci_liveupdate_bar_masks(struct pci_dev *dev, unsigned int count,
 			      unsigned int pos, u32 *masks);
 u16 pci_liveupdate_flags(struct pci_dev *dev);
 u16 pci_liveupdate_vf_buses(struct pci_dev *dev);
+void pci_liveupdate_restore_acs(struct pci_dev *dev);
 int pci_liveupdate_match(struct pci_dev *dev, const char *tag);
 bool pci_liveupdate_shutdown_begin(struct pci_dev *dev,
 				   struct pci_liveupdate_bypass *bypass);
@@ -135,6 +145,10 @@ static inline bool pci_liveupdate_frozen(const struct pci_dev *dev)
 static inline bool pci_liveupdate_kept(const struct pci_dev *dev)
 {
 	return false;
+}
+
+static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
+{
 }
 
 static inline bool pci_liveupdate_any_incoming(void)
@@ -192,6 +206,10 @@ static inline u16 pci_liveupdate_flags(struct pci_dev *dev)
 static inline u16 pci_liveupdate_vf_buses(struct pci_dev *dev)
 {
 	return 0;
+}
+
+static inline void pci_liveupdate_restore_acs(struct pci_dev *dev)
+{
 }
 
 static inline int pci_liveupdate_match(struct pci_dev *dev, const char *tag)

@@ -192,21 +192,55 @@ static void pci_liveupdate_attach(struct work_struct *work);
 struct pci_liveupdate_attach {
 	struct work_struct work;
 	struct pci_dev *dev;
-	bool again;
 };
 
-/* Drivers are probed by somebody who holds none of the caller's locks. */
-void pci_liveupdate_probe(struct pci_dev *dev, bool again)
+/*
+ * A function that was stopped still knows where it wrote to. Nobody may make it a
+ * bus master before it has forgotten.
+ */
+static bool pci_liveupdate_forget(struct pci_dev *dev)
 {
-	struct pci_liveupdate_attach *attach = kzalloc_obj(*attach);
+	int err;
 
-	if (!attach) {
-		pci_warn(dev, "live update: no memory to look for a driver\n");
-		return;
+	if (!pci_liveupdate_is_stopped(dev))
+		return true;
+	err = pci_reset_function(dev);
+	if (err) {
+		pci_err(dev, "live update: stays stopped, it cannot be reset: %pe\n",
+			ERR_PTR(err));
+		return false;
 	}
+	WRITE_ONCE(dev->liveupdate_stopped, false);
+
+	return true;
+}
+
+/* What was left out for a device that ran, and is not in use now. */
+static void pci_liveupdate_fixup(struct pci_dev *dev)
+{
+	if (!dev->liveupdate_unfixed)
+		return;
+	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && pci_is_enabled(dev))
+		return;
+	dev->liveupdate_unfixed = false;
+	pci_fixup_device(pci_fixup_final, dev);
+}
+
+/**
+ * pci_liveupdate_probe - Look for a driver, the device is one like any other.
+ * @dev: A bridge, for its services; or a function that nobody has running: its
+ *       driver, which left it alone so far, is to begin anew, after a reset.
+ *
+ * It is done later, by somebody who holds none of the caller's locks.
+ */
+void pci_liveupdate_probe(struct pci_dev *dev)
+{
+	struct pci_liveupdate_attach *attach;
+
+	/* Without it nobody could ever open the device again. */
+	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
 	INIT_WORK(&attach->work, pci_liveupdate_attach);
 	attach->dev = pci_dev_get(dev);
-	attach->again = again;
 	queue_work(system_dfl_long_wq, &attach->work);
 }
 
@@ -214,14 +248,34 @@ static void pci_liveupdate_attach(struct work_struct *work)
 {
 	struct pci_liveupdate_attach *attach =
 		container_of(work, struct pci_liveupdate_attach, work);
-	struct device *dev = &attach->dev->dev;
+	struct pci_dev *dev = attach->dev;
+	bool ready = true;
 
-	if (attach->again)
-		device_release_driver(dev);
-	if (pci_dev_is_added(attach->dev) && device_attach(dev) < 0)
-		pci_warn(attach->dev, "live update: its driver could not be attached\n");
-	pci_dev_put(attach->dev);
+	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL) {
+		device_release_driver(&dev->dev);
+		ready = pci_liveupdate_forget(dev);
+	}
+	if (ready)
+		pci_liveupdate_fixup(dev);
+	if (ready && pci_dev_is_added(dev) && device_attach(&dev->dev) < 0)
+		pci_warn(dev, "live update: its driver could not be attached\n");
+	pci_dev_put(dev);
 	kfree(attach);
+}
+
+/**
+ * pci_liveupdate_release - A device's live update is over.
+ * @dev: The function, or bridge.
+ */
+void pci_liveupdate_release(struct pci_dev *dev)
+{
+	pci_liveupdate_set_incoming(dev, NULL);
+	pci_liveupdate_show(dev);
+	/* Whoever has a function resets it when it is closed. */
+	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && pci_is_enabled(dev))
+		WRITE_ONCE(dev->liveupdate_stopped, false);
+	else
+		pci_liveupdate_probe(dev);
 }
 
 /**
@@ -271,6 +325,17 @@ void pci_liveupdate_let_go(struct pci_liveupdate *lu)
 	pci_liveupdate_unpin(lu);
 }
 
+/* What becomes of the device from now on is no matter of @lu any more. */
+void pci_liveupdate_part(struct pci_liveupdate *lu)
+{
+	struct pci_dev *dev = lu->dev;
+
+	lu->dev = NULL;
+	if (lu->added)
+		pci_dev_put(dev);
+	lu->added = false;
+}
+
 /* A function needs its path no longer. */
 void pci_liveupdate_leave_path(struct pci_liveupdate *lu)
 {
@@ -283,10 +348,9 @@ void pci_liveupdate_leave_path(struct pci_liveupdate *lu)
 		pci_liveupdate_let_go(lu);
 		if (!lu->dev)
 			continue;
-		pci_liveupdate_set_incoming(lu->dev, NULL);
-		pci_liveupdate_show(lu->dev);
-		/* Its services: error reporting, hot plug, ... */
-		pci_liveupdate_probe(lu->dev, false);
+		/* Its services begin: error reporting, hot plug, ... */
+		pci_liveupdate_release(lu->dev);
+		pci_liveupdate_part(lu);
 	}
 }
 
@@ -313,9 +377,29 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	return !PCI_POSSIBLE_ERROR(cmd) && !(cmd & PCI_COMMAND_MASTER);
 }
 
+static int pci_liveupdate_find_other(struct pci_dev *dev, void *found)
+{
+	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && !dev->liveupdate)
+		*(bool *)found = true;
+
+	return 0;
+}
+
+/* Is a function below @bridge that has nothing to do with the update? */
+static bool pci_liveupdate_has_others(struct pci_liveupdate *bridge)
+{
+	bool found = false;
+
+	if (bridge->dev && bridge->dev->subordinate)
+		pci_walk_bus(bridge->dev->subordinate,
+			     pci_liveupdate_find_other, &found);
+
+	return found;
+}
+
 /*
  * The nearest bridge above that can be reached, unless somebody else's function
- * runs below it.
+ * is below it: one that runs for a VM, or one of the host.
  */
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 {
@@ -324,7 +408,7 @@ bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 	for (bridge = lu->parent; bridge; bridge = bridge->parent) {
 		if (bridge->stopped)
 			return true;
-		if (bridge->users > 1)
+		if (bridge->users > 1 || pci_liveupdate_has_others(bridge))
 			return false;
 		if (bridge->dev && pci_liveupdate_stop(bridge, bridge->dev)) {
 			bridge->stopped = true;
@@ -334,6 +418,41 @@ bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 	}
 
 	return false;
+}
+
+/* Is each function that needed @bridge stopped by itself, or done with? */
+static bool pci_liveupdate_is_idle(struct pci_liveupdate *bridge)
+{
+	struct pci_liveupdate *lu, *above;
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->wire.kind != LUO_PCI_FUNCTION || !lu->users)
+			continue;
+		for (above = lu->parent; above && above != bridge;)
+			above = above->parent;
+		if (above && !(lu->dev && pci_liveupdate_is_stopped(lu->dev)))
+			return false;
+	}
+
+	return true;
+}
+
+/*
+ * A bridge was stopped when it was found, nobody knew then what is below. If that
+ * is all stopped by itself, others below need not do without.
+ */
+static void pci_liveupdate_restart_bridge(struct pci_liveupdate *lu)
+{
+	struct pci_dev *dev = lu->dev;
+
+	if (lu->wire.kind != LUO_PCI_BRIDGE || !dev ||
+	    !pci_liveupdate_is_stopped(dev) || !pci_liveupdate_is_idle(lu))
+		return;
+	lu->stopped = false;
+	WRITE_ONCE(dev->liveupdate_stopped, false);
+	if (pci_is_enabled(dev))
+		pci_set_master(dev);
+	pci_info(dev, "live update: may forward again, what ran below is stopped by itself\n");
 }
 
 static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
@@ -361,7 +480,7 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
 		return;
 	}
 	list_for_each_entry(below, &pci_incoming.devices, list) {
-		if (below->parent == lu)
+		if (below->parent == lu && below->users)
 			pci_liveupdate_quarantine(below, below->dev,
 						  "a bridge above is quarantined");
 	}
@@ -406,6 +525,7 @@ static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
 		return;
 	pci_write_config_word(dev, PCI_COMMAND, cmd & ~PCI_COMMAND_MASTER);
+	WRITE_ONCE(dev->liveupdate_stopped, true);
 	pci_err(dev, "live update: its DMA is stopped: the previous kernel may have preserved it\n");
 }
 
@@ -502,10 +622,7 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 		return;
 	pci_liveupdate_quarantine(lu, dev, "it was removed");
 	pci_liveupdate_set_incoming(dev, NULL);
-	lu->dev = NULL;
-	if (lu->added)
-		pci_dev_put(dev);
-	lu->added = false;
+	pci_liveupdate_part(lu);
 }
 
 /* Nobody else gets what a running device decodes. Return: what is wrong. */
@@ -559,12 +676,29 @@ void pci_liveupdate_claim(struct pci_bus *bus)
 
 	/* A bridge comes before what is below it. */
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
-		if (lu->state != PCI_LIVEUPDATE_INCOMING || !lu->dev ||
+		if (lu->state != PCI_LIVEUPDATE_INCOMING || !lu->dev || !lu->users ||
 		    pci_find_host_bridge(lu->dev->bus)->bus != bus)
 			continue;
 		why = pci_liveupdate_claim_one(lu);
 		if (why)
 			pci_liveupdate_quarantine(lu, lu->dev, why);
+	}
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->dev && pci_find_host_bridge(lu->dev->bus)->bus == bus)
+			pci_liveupdate_restart_bridge(lu);
+	}
+}
+
+/* Whoever they belonged to will not ask for them. */
+static void __init pci_liveupdate_begin_unread_anew(void)
+{
+	struct pci_dev *dev = NULL;
+
+	for_each_pci_dev(dev) {
+		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+		    pci_liveupdate_is_stopped(dev) && !dev->liveupdate)
+			pci_liveupdate_probe(dev);
 	}
 }
 
@@ -572,7 +706,7 @@ static int __init pci_liveupdate_scanned(void)
 {
 	struct pci_liveupdate *lu;
 
-	if (!pci_liveupdate_any_incoming())
+	if (!pci_liveupdate_any_incoming() && !pci_incoming.unread)
 		return 0;
 
 	/* Some host bridges come late. */
@@ -584,6 +718,7 @@ static int __init pci_liveupdate_scanned(void)
 		if (lu->state == PCI_LIVEUPDATE_EXPECTED)
 			pci_liveupdate_quarantine(lu, NULL, "it is not there");
 	}
+	pci_liveupdate_begin_unread_anew();
 
 	return 0;
 }
@@ -672,12 +807,8 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 						  "nobody has finished it");
 		/* A bridge that was stopped for what is below, or not found. */
 		pci_liveupdate_let_go(lu);
-		if (lu->dev && lu->dev->liveupdate == lu) {
-			pci_liveupdate_set_incoming(lu->dev, NULL);
-			pci_liveupdate_show(lu->dev);
-			pci_liveupdate_probe(lu->dev,
-					     !pci_is_enabled(lu->dev));
-		}
+		if (lu->dev && lu->dev->liveupdate == lu)
+			pci_liveupdate_release(lu->dev);
 		pci_liveupdate_free(lu);
 	}
 	luo_abi_release(&pci_incoming.reader);

@@ -17,13 +17,16 @@
 #define PCI_SHIELD_MAX_STATUS	16
 
 /**
- * struct pci_shield_status - A register some of whose bits are W1C.
- * @offset: In configuration space, a multiple of 4.
- * @mask:   The bits.
+ * struct pci_shield_status - A status register: some of its bits are W1C.
+ * @offset: Of its dword in configuration space.
+ * @w1c:    The bits that are cleared by writing 1.
+ * @status: These and all others of the register; the others are read-only, so
+ *          what is written there changes nothing.
  */
 struct pci_shield_status {
 	u16 offset;
-	u32 mask;
+	u32 w1c;
+	u32 status;
 };
 
 /**
@@ -39,6 +42,7 @@ struct pci_shield_status {
  *             before its status is clear.
  * @msi:       Where the MSI capability of a function is that its owner has taken
  *             over, 0 before: whoever moves its interrupt writes there.
+ * @msi_size:  Its size.
  *
  * All is protected by the shield's lock.
  */
@@ -52,6 +56,7 @@ struct pci_shield {
 	unsigned long kept;
 	bool lets_status;
 	u16 msi;
+	u16 msi_size;
 };
 
 /**
@@ -163,8 +168,10 @@ struct pci_liveupdate *pci_liveupdate_find(u64 place);
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev);
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu);
 void pci_liveupdate_let_go(struct pci_liveupdate *lu);
+void pci_liveupdate_part(struct pci_liveupdate *lu);
 void pci_liveupdate_leave_path(struct pci_liveupdate *lu);
-void pci_liveupdate_probe(struct pci_dev *dev, bool again);
+void pci_liveupdate_probe(struct pci_dev *dev);
+void pci_liveupdate_release(struct pci_dev *dev);
 void pci_liveupdate_save_errors(struct pci_liveupdate *lu);
 
 /* liveupdate_shield.c */
@@ -172,7 +179,7 @@ void pci_shield_init(struct pci_shield *shield, u64 place);
 void pci_shield_learn(struct pci_shield *shield, struct pci_dev *dev);
 void pci_shield_raise(struct pci_shield *shield);
 void pci_shield_lower(struct pci_shield *shield);
-void pci_shield_set_msi(struct pci_shield *shield, u16 msi);
+void pci_shield_let_msi(struct pci_shield *shield, struct pci_dev *dev);
 void pci_shield_let(const struct pci_shield *shield,
 		    struct pci_liveupdate_bypass *bypass);
 void pci_shield_unlet(struct pci_liveupdate_bypass *bypass);

@@ -469,10 +469,40 @@ static void a_function_is_small(struct kunit *test)
 	}
 }
 
+#define FAKE_SLTCTL	0x58
+
+/* As the interrupt handler of a port does, which ends when nothing is left. */
+static void shield_lets_a_port_acknowledge(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	struct pci_shield_status *slot = &fake->shield.status[1];
+
+	slot->offset = FAKE_SLTCTL;
+	slot->w1c = 0x011f0000;
+	slot->status = 0xffff0000;
+	fake->shield.nr_status = 2;
+	fake->shield.lets_status = true;
+	/* Presence Detect State, which is read-only, and its change. */
+	put_unaligned_le32(0x00481000, fake->config + FAKE_SLTCTL);
+
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL + 2, 0x08);
+	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	expect_counts(test, fake, 0, 0, 0);
+
+	fake->shield.lets_status = false;
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL + 2, 0x08);
+	expect_counts(test, fake, 0, 0, 1);
+	/* Slot Control is not status. */
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL, 0);
+	expect_counts(test, fake, 1, 0, 1);
+	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+}
+
 static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(shield_drops),
 	KUNIT_CASE(shield_swallows),
 	KUNIT_CASE(shield_keeps_status),
+	KUNIT_CASE(shield_lets_a_port_acknowledge),
 	KUNIT_CASE(shield_is_of_one_function),
 	KUNIT_CASE(shield_lets_the_owner),
 	KUNIT_CASE(bars_are_told),

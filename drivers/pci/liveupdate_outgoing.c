@@ -107,9 +107,9 @@ pci_liveupdate_feature_is_off(struct pci_dev *dev,
 static bool pci_liveupdate_can_keep(struct pci_dev *dev,
 				    struct pci_liveupdate_refusal *refusal)
 {
-	if (pci_dev_is_disconnected(dev))
+	if (!pci_device_is_present(dev))
 		return pci_liveupdate_refuse(refusal, -ENODEV,
-					     "it was unplugged");
+					     "it does not answer");
 	pci_refresh_power_state(dev);
 	if (dev->current_state != PCI_D0)
 		return pci_liveupdate_refuse(refusal, -EBUSY,

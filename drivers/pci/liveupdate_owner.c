@@ -120,7 +120,7 @@ int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep
 		return err;
 	}
 	atomic_inc(&dev->enable_cnt);
-	pci_shield_set_msi(&lu->shield, dev->msi_cap);
+	pci_shield_let_msi(&lu->shield, dev);
 
 	return 0;
 }
@@ -142,7 +142,7 @@ void pci_liveupdate_abandon(struct pci_dev *dev,
 	*pristinep = NULL;
 	atomic_dec(&dev->enable_cnt);
 	if (dev->liveupdate)
-		pci_shield_set_msi(&dev->liveupdate->shield, 0);
+		pci_shield_let_msi(&dev->liveupdate->shield, NULL);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_abandon);
 
@@ -168,6 +168,22 @@ void pci_liveupdate_owner_begin(struct pci_dev *dev,
 		pci_shield_let(&dev->liveupdate->shield, bypass);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_owner_begin);
+
+/**
+ * pci_liveupdate_restore_acs - A function that runs has perhaps been reset.
+ * @dev: The function, hands-off.
+ *
+ * Only its owner can have done that, so only the owner's task writes: everybody
+ * else finds ACS Control as it has to be.
+ */
+void pci_liveupdate_restore_acs(struct pci_dev *dev)
+{
+	struct pci_liveupdate *lu = dev->liveupdate;
+
+	if (dev->acs_cap && pci_shield_is_let(&lu->shield))
+		pci_write_config_word(dev, dev->acs_cap + PCI_ACS_CTRL,
+				      lu->wire.acs);
+}
 
 /**
  * pci_liveupdate_owner_end - Undo pci_liveupdate_owner_begin().
@@ -199,7 +215,7 @@ int pci_liveupdate_quiesce(u64 token)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	lu = pci_liveupdate_find(token - 1);
-	if (!lu)
+	if (!lu || !lu->users)
 		return 0;
 	if (lu->state != PCI_LIVEUPDATE_INCOMING)
 		return lu->stopped ? 0 : -EIO;
@@ -244,9 +260,8 @@ void pci_liveupdate_finish(u64 token)
 	dev = lu->dev;
 	if (!dev)
 		return;
-	pci_liveupdate_set_incoming(dev, NULL);
-	pci_liveupdate_show(dev);
-	pci_liveupdate_probe(dev, !pci_is_enabled(dev));
+	pci_liveupdate_release(dev);
+	pci_liveupdate_part(lu);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_finish);
 
@@ -262,6 +277,10 @@ int pci_liveupdate_match(struct pci_dev *dev, const char *tag)
 {
 	struct pci_liveupdate *lu;
 
+	/* Not before it has forgotten where it wrote to. */
+	if (pci_liveupdate_is_stopped(dev) &&
+	    dev->hdr_type == PCI_HEADER_TYPE_NORMAL && !dev->liveupdate)
+		return -ENODEV;
 	if (likely(!READ_ONCE(dev->liveupdate)))
 		return 0;
 

@@ -49,41 +49,45 @@ static LIST_HEAD(pci_shield_owners);
  * Where software clears bits by writing 1: the dword, and the bits in it. Beside
  * Status and Secondary Status, which every header has. Sections of PCIe 6.0.
  */
+#define UPPER	0xffff0000
+#define ALL	0xffffffff
 static const struct {
 	u16 cap;
 	bool extended;
 	u16 offset;
-	u32 mask;
+	u32 w1c;
+	u32 status;
 } pci_shield_known_status[] = {
-	/* 7.5.2.2 Power Management Control/Status: PME_Status */
-	{ PCI_CAP_ID_PM, false, PCI_PM_CTRL, PCI_PM_CTRL_PME_STATUS },
+	/* 7.5.2.2 Power Management Control/Status: PME_Status, Data_Scale, Data */
+	{ PCI_CAP_ID_PM, false, PCI_PM_CTRL, PCI_PM_CTRL_PME_STATUS,
+	  PCI_PM_CTRL_PME_STATUS | PCI_PM_CTRL_DATA_SCALE_MASK | UPPER },
 	/* 7.5.3.5 Device Status: errors detected, Emergency Power Reduction */
-	{ PCI_CAP_ID_EXP, false, PCI_EXP_DEVCTL, 0x004f0000 },
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_DEVCTL, 0x004f0000, UPPER },
 	/* 7.5.3.8 Link Status: bandwidth management, autonomous bandwidth */
-	{ PCI_CAP_ID_EXP, false, PCI_EXP_LNKCTL, 0xc0000000 },
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_LNKCTL, 0xc0000000, UPPER },
 	/* 7.5.3.11 Slot Status: all events */
-	{ PCI_CAP_ID_EXP, false, PCI_EXP_SLTCTL, 0x011f0000 },
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_SLTCTL, 0x011f0000, UPPER },
 	/* 7.5.3.14 Root Status: PME Status */
-	{ PCI_CAP_ID_EXP, false, PCI_EXP_RTSTA, PCI_EXP_RTSTA_PME },
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_RTSTA, PCI_EXP_RTSTA_PME, ALL },
 	/* 7.5.3.20 Link Status 2: Link Equalization Request, DRS received */
-	{ PCI_CAP_ID_EXP, false, PCI_EXP_LNKCTL2, 0x80200000 },
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_LNKCTL2, 0x80200000, UPPER },
 	/* 7.8.4.2, 7.8.4.5, 7.8.4.10 of Advanced Error Reporting */
-	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_UNCOR_STATUS, ~0 },
-	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_COR_STATUS, ~0 },
-	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_ROOT_STATUS, 0x0000007f },
+	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_UNCOR_STATUS, ALL, ALL },
+	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_COR_STATUS, ALL, ALL },
+	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_ROOT_STATUS, 0x0000007f, ALL },
 	/* 7.9.14.4 DPC Status: trigger, interrupt; 7.9.14.6 RP PIO Status */
 	{ PCI_EXT_CAP_ID_DPC, true, PCI_EXP_DPC_STATUS,
-	  PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT },
-	{ PCI_EXT_CAP_ID_DPC, true, PCI_EXP_DPC_RP_PIO_STATUS, ~0 },
+	  PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT, ALL },
+	{ PCI_EXT_CAP_ID_DPC, true, PCI_EXP_DPC_RP_PIO_STATUS, ALL, ALL },
 	/* 10.5.2.3 Page Request Status */
-	{ PCI_EXT_CAP_ID_PRI, true, PCI_PRI_CTRL, 0x00030000 },
+	{ PCI_EXT_CAP_ID_PRI, true, PCI_PRI_CTRL, 0x00030000, UPPER },
 };
 
 /* 7.5.1.1.4 Status, 7.5.1.3.7 Secondary Status: errors */
 #define PCI_SHIELD_STATUS	0xf9000000
 
 static void pci_shield_add_status(struct pci_shield *shield, u16 offset,
-				  u32 mask)
+				  u32 w1c, u32 bits)
 {
 	struct pci_shield_status *status;
 
@@ -91,7 +95,8 @@ static void pci_shield_add_status(struct pci_shield *shield, u16 offset,
 		return;
 	status = &shield->status[shield->nr_status++];
 	status->offset = offset;
-	status->mask = mask;
+	status->w1c = w1c;
+	status->status = bits;
 }
 
 /**
@@ -103,7 +108,7 @@ void pci_shield_init(struct pci_shield *shield, u64 place)
 {
 	shield->place = place;
 	INIT_HLIST_NODE(&shield->node);
-	pci_shield_add_status(shield, PCI_COMMAND, PCI_SHIELD_STATUS);
+	pci_shield_add_status(shield, PCI_COMMAND, PCI_SHIELD_STATUS, UPPER);
 }
 
 /**
@@ -130,22 +135,29 @@ void pci_shield_learn(struct pci_shield *shield, struct pci_dev *dev)
 
 	shield->nr_status = 1;
 	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
-		pci_shield_add_status(shield, PCI_IO_BASE, PCI_SHIELD_STATUS);
+		pci_shield_add_status(shield, PCI_IO_BASE, PCI_SHIELD_STATUS,
+				      UPPER);
 	for (int i = 0; i < ARRAY_SIZE(pos); i++) {
 		if (pos[i])
 			pci_shield_add_status(shield, pos[i] +
 					      pci_shield_known_status[i].offset,
-					      pci_shield_known_status[i].mask);
+					      pci_shield_known_status[i].w1c,
+					      pci_shield_known_status[i].status);
 	}
 }
 
-/* The W1C bits of @len bytes at @pos. */
-static u32 pci_shield_w1c(const struct pci_shield *shield, int pos)
+/* What of the bytes at @pos is status. Return: the W1C bits of it. */
+static u32 pci_shield_w1c(const struct pci_shield *shield, int pos, u32 *statusp)
 {
+	int shift = 8 * (pos & 3);
+
 	for (unsigned int i = 0; i < shield->nr_status; i++) {
-		if (shield->status[i].offset == (pos & ~3))
-			return shield->status[i].mask >> (8 * (pos & 3));
+		if (shield->status[i].offset != (pos & ~3))
+			continue;
+		*statusp = shield->status[i].status >> shift;
+		return shield->status[i].w1c >> shift;
 	}
+	*statusp = 0;
 
 	return 0;
 }
@@ -310,18 +322,32 @@ void pci_shield_unlet(struct pci_liveupdate_bypass *bypass)
 	list_del(&bypass->list);
 }
 
-/* With addresses of 64 bits and masks, PCIe 7.7.1 */
-#define PCI_SHIELD_MSI_SIZE	0x18
+/* PCIe 7.7.1: with 64-bit addresses, with masks, with both, or without. */
+static u16 pci_shield_msi_size(struct pci_dev *dev)
+{
+	u16 flags, size = 0x0a;
+
+	pci_read_config_word(dev, dev->msi_cap + PCI_MSI_FLAGS, &flags);
+	if (flags & PCI_MSI_FLAGS_MASKBIT)
+		size = 0x14;
+	if (flags & PCI_MSI_FLAGS_64BIT)
+		size += 4;
+
+	return size;
+}
 
 /**
- * pci_shield_set_msi - Somebody may move a function's interrupt.
+ * pci_shield_let_msi - Somebody may move a function's interrupt.
  * @shield: The shield.
- * @msi:    Where the MSI capability is; 0: nobody may any more.
+ * @dev:    The function, or NULL: nobody may any more.
  */
-void pci_shield_set_msi(struct pci_shield *shield, u16 msi)
+void pci_shield_let_msi(struct pci_shield *shield, struct pci_dev *dev)
 {
+	u16 size = dev && dev->msi_cap ? pci_shield_msi_size(dev) : 0;
+
 	guard(raw_spinlock_irqsave)(&pci_shield_lock);
-	shield->msi = msi;
+	shield->msi = size ? dev->msi_cap : 0;
+	shield->msi_size = size;
 }
 
 /**
@@ -349,7 +375,7 @@ bool pci_shield_is_let(const struct pci_shield *shield)
 bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 		      u32 val)
 {
-	u32 old = 0, w1c, bits = len == 4 ? ~0 : (1U << (8 * len)) - 1;
+	u32 old = 0, w1c, status, bits = len == 4 ? ~0 : (1U << (8 * len)) - 1;
 	struct pci_shield *shield;
 
 	guard(raw_spinlock_irqsave)(&pci_shield_lock);
@@ -359,12 +385,12 @@ bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 	if (!shield || pci_shield_lets(shield))
 		return false;
 	if (shield->msi && pos >= shield->msi &&
-	    pos < shield->msi + PCI_SHIELD_MSI_SIZE)
+	    pos < shield->msi + shield->msi_size)
 		return false;
 
 	bus->ops->read(bus, devfn, pos, len, &old);
-	w1c = pci_shield_w1c(shield, pos);
-	if ((val ^ old) & ~w1c & bits) {
+	w1c = pci_shield_w1c(shield, pos, &status);
+	if ((val ^ old) & ~status & bits) {
 		shield->dropped++;
 		pci_shield_note(shield, pos, len, old, val);
 	} else if (val & old & w1c & bits) {

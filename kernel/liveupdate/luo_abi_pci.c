@@ -106,6 +106,19 @@ static int pci_write_registers(struct luo_abi_state *state)
 			       ARRAY_SIZE(pci_registers));
 }
 
+static void pci_say_device(struct luo_abi_text *text, u32 nr,
+			   const struct luo_pci_device *dev)
+{
+	luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s'",
+		    nr, dev->segment, dev->bus, dev->devfn >> 3, dev->devfn & 7,
+		    dev->vendor, dev->device, dev->parent, LUO_PCI_OWNER_LENGTH,
+		    (const char *)dev->owner);
+	luo_abi_say(text, " (%llx), command %x, flags %x, buses %x, errors %x %x %x %x\n",
+		    (unsigned long long)dev->handle, dev->command, dev->flags,
+		    dev->bus_numbers, dev->errors[0], dev->errors[1],
+		    dev->errors[2], dev->errors[3]);
+}
+
 static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 {
 	struct luo_pci_register reg;
@@ -121,14 +134,7 @@ static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
 	while (luo_abi_array_next(&it, &dev, sizeof(dev)))
-		luo_abi_say(text, "%u: %04x:%02x:%02x.%u %04x:%04x below %u for '%.*s' (%llx), command %x, flags %x, buses %x, errors %x %x %x %x\n",
-			    ++nr, dev.segment, dev.bus, dev.devfn >> 3,
-			    dev.devfn & 7, dev.vendor, dev.device, dev.parent,
-			    LUO_PCI_OWNER_LENGTH, (const char *)dev.owner,
-			    (unsigned long long)dev.handle,
-			    dev.command, dev.flags, dev.bus_numbers,
-			    dev.errors[0], dev.errors[1], dev.errors[2],
-			    dev.errors[3]);
+		pci_say_device(text, ++nr, &dev);
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
 	while (luo_abi_array_next(&it, &bar, sizeof(bar)))

@@ -46,10 +46,12 @@ static bool vfio_pci_liveupdate_registered;
  * struct vfio_pci_outgoing - A device that is preserved for the next kernel.
  * @writer: Its blob.
  * @token:  By which PCI knows it.
+ * @intx:   INTx was not masked in the hardware when it was frozen.
  */
 struct vfio_pci_outgoing {
 	struct luo_abi_writer writer;
 	u64 token;
+	bool intx;
 };
 
 /**
@@ -104,6 +106,8 @@ static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *
 		return "it has VGA or vendor-specific regions";
 	if (vdev->vdev.mig_ops || vdev->vdev.log_ops)
 		return "it has a migration state";
+	if (vdev->pdev->pin && !vdev->pci_2_3 && !vdev->nointx)
+		return "its INTx cannot be masked";
 	if (!vdev->pci_saved_state)
 		return "nobody knows what it would be reset to";
 	if (vdev->pdev->cfg_size != PCI_CFG_SPACE_SIZE &&
@@ -118,6 +122,8 @@ static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 {
 	if (vdev->irq_type != VFIO_PCI_NUM_IRQS)
 		return "its interrupts are enabled";
+	if (atomic_read(&vdev->liveupdate_rom))
+		return "its ROM is being read";
 	if (vdev->pm_runtime_engaged)
 		return "it is in a low power state";
 	if (vdev->sriov_active)
@@ -300,6 +306,22 @@ static void vfio_pci_liveupdate_unpreserve(struct liveupdate_file_op_args *args)
 }
 
 /*
+ * A device that runs may assert INTx, also if its user has never enabled any
+ * interrupt, and until it is taken over nobody would handle it: neither others on
+ * the same line nor the next kernel are to suffer. What the user has written there
+ * is virtual.
+ */
+static void vfio_pci_liveupdate_mask_intx(struct vfio_pci_core_device *vdev)
+{
+	u16 cmd;
+
+	pci_read_config_word(vdev->pdev, PCI_COMMAND, &cmd);
+	vdev->outgoing->intx = vdev->pci_2_3 && !(cmd & PCI_COMMAND_INTX_DISABLE);
+	if (vdev->outgoing->intx)
+		pci_intx(vdev->pdev, 0);
+}
+
+/*
  * Whoever changes the virtual device is through when the gate is taken, and is
  * turned away after that. What the user does to the device itself, through its
  * BARs, changes nothing that is written here.
@@ -324,6 +346,7 @@ static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
 		luo_abi_rewind(&vdev->outgoing->writer);
 		return err;
 	}
+	vfio_pci_liveupdate_mask_intx(vdev);
 	vdev->liveupdate_frozen = true;
 
 	return 0;
@@ -335,6 +358,8 @@ static void vfio_pci_liveupdate_unfreeze(struct liveupdate_file_op_args *args)
 
 	guard(rwsem_write)(&vdev->liveupdate_gate);
 	vdev->liveupdate_frozen = false;
+	if (vdev->outgoing->intx)
+		pci_intx(vdev->pdev, 1);
 	luo_abi_rewind(&vdev->outgoing->writer);
 }
 

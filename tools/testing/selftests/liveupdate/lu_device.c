@@ -70,15 +70,17 @@ static int set_irqs(uint32_t index, uint32_t flags, int fd)
 /* What the arguments say about @name. */
 static int expected(const char *name)
 {
-	static const struct {
+	static const struct error {
 		const char *name;
 		int err;
 	} errors[] = {
 		{ "EBUSY", -EBUSY },
 		{ "EIO", -EIO },
 		{ "ENOEXEC", -ENOEXEC },
+		{ }
 	};
-	size_t i, len = strlen(name);
+	size_t len = strlen(name);
+	const struct error *e;
 	char **arg;
 
 	for (arg = expectations; *arg; arg++)
@@ -86,9 +88,9 @@ static int expected(const char *name)
 			break;
 	if (!*arg)
 		lu_die("nothing says what happens with '%s'", name);
-	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
-		if (!strcmp(*arg + len + 1, errors[i].name))
-			return errors[i].err;
+	for (e = errors; e->name; e++)
+		if (!strcmp(*arg + len + 1, e->name))
+			return e->err;
 	lu_die("'%s' is no errno that is known here", *arg);
 }
 
@@ -117,11 +119,13 @@ static void refusals(int session)
 		     "a device is preserved once");
 	close(other);
 	lu_result_is(lu_write_text(bdf, "remove", "1"), -EBUSY,
-		  "it cannot be removed");
+		     "it cannot be removed");
 	lu_result_is(lu_write_text(path[0], "remove", "1"), -EBUSY,
-		  "nor can the bridge above");
+		     "nor can the bridge above");
+	lu_result_is(lu_write_text(bdf, "reset", "1"), -EBUSY,
+		     "it is reset by nobody but its owner");
 	lu_result_is(lu_write_text(bdf, "sriov_numvfs", "1"), -EBUSY,
-		  "it gets no virtual functions");
+		     "it gets no virtual functions");
 	ksft_test_result(command_can_be_written(),
 			 "its owner can write to it\n");
 }
@@ -129,12 +133,14 @@ static void refusals(int session)
 static void port_unbound(void)
 {
 	uint16_t before = lu_pci_command(path[0]), after;
+	int unbound, bound;
 
-	lu_write_text(path[0], "driver/unbind", path[0]);
+	unbound = lu_write_text(path[0], "driver/unbind", path[0]);
 	after = lu_pci_command(path[0]);
-	ksft_test_result(before & after & PCI_COMMAND_MASTER,
+	bound = lu_write_text("../drivers/pcieport", "bind", path[0]);
+	ksft_test_result(!unbound && !bound &&
+			 before & after & PCI_COMMAND_MASTER,
 			 "the port above loses its driver, not bus mastering\n");
-	lu_write_text("../drivers/pcieport", "bind", path[0]);
 }
 
 static void interrupts_on(void)
@@ -189,7 +195,7 @@ static void again(int session)
 	ksft_test_result(states_are("none"),
 			 "with its session the preservation ends\n");
 	session = lu_new_session(luo, "again");
-	lu_result_is(preserve(session), 0, "it can be preserved again");
+	lu_result_is(preserve(session), 0, "it can be preserved once more");
 	close(session);
 	ksft_test_result(states_are("none"), "as often as one likes\n");
 }
@@ -199,7 +205,7 @@ int main(int argc, char *argv[])
 	int session;
 
 	ksft_print_header();
-	ksft_set_plan(21);
+	ksft_set_plan(22);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);

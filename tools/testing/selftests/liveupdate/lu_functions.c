@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -149,13 +150,83 @@ static void preserve(int n)
 	stay();
 }
 
+/* A device that runs for a file cannot be opened by its path. */
+static int try_open(const struct function *f)
+{
+	char name[64], path[128];
+	int fd, err = 0;
+
+	lu_pci_vfio_name(f->bdf, name, sizeof(name));
+	snprintf(path, sizeof(path), "/dev/vfio/devices/%s", name);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		err = -errno;
+	else
+		close(fd);
+	return err;
+}
+
+/* What its owner writes arrives, though the shield is up for all others. */
+static bool owner_can_write(struct function *f)
+{
+	uint16_t was = lu_vfio_command(&f->vfio), now;
+	bool arrived;
+
+	lu_vfio_write_command(&f->vfio, was ^ PCI_COMMAND_SERR);
+	now = lu_pci_command(f->bdf);
+	arrived = (now ^ was) & PCI_COMMAND_SERR;
+	lu_vfio_write_command(&f->vfio, was);
+	return arrived && !((lu_pci_command(f->bdf) ^ was) & PCI_COMMAND_SERR);
+}
+
+static bool msix_is_on(const struct function *f)
+{
+	uint8_t config[LU_PCI_CONFIG_SIZE];
+	size_t msix;
+
+	lu_pci_read_config(f->bdf, config);
+	msix = lu_pci_capability(config, PCI_CAP_ID_MSIX);
+	return msix && config[msix + PCI_MSIX_FLAGS + 1] &
+	       PCI_MSIX_FLAGS_ENABLE >> 8;
+}
+
+static bool owner_has_interrupts(struct function *f)
+{
+	struct {
+		struct vfio_irq_set set;
+		int fd;
+	} irqs = {
+		.set = {
+			.argsz = sizeof(irqs),
+			.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+				 VFIO_IRQ_SET_DATA_EVENTFD,
+			.index = VFIO_PCI_MSIX_IRQ_INDEX,
+			.count = 1,
+		},
+		.fd = eventfd(0, EFD_CLOEXEC),
+	};
+	bool on;
+
+	if (msix_is_on(f) || ioctl(f->vfio.fd, VFIO_DEVICE_SET_IRQS, &irqs))
+		return false;
+	on = msix_is_on(f);
+	irqs.set.argsz = sizeof(irqs.set);
+	irqs.set.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE;
+	irqs.set.count = 0;
+	return !ioctl(f->vfio.fd, VFIO_DEVICE_SET_IRQS, &irqs) && on &&
+	       !msix_is_on(f);
+}
+
 static void finish(int n)
 {
 	int session, i, fd;
 
-	ksft_set_plan(3);
+	ksft_set_plan(n ? 6 : 3);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
+	if (n)
+		lu_result_is(try_open(&functions[0]), -EBUSY,
+			     "they are opened by no path");
 	session = luo_retrieve_session(luo, SESSION);
 	if (session < 0)
 		lu_die("the session cannot be retrieved: %s",
@@ -167,6 +238,12 @@ static void finish(int n)
 			       strerror(-fd));
 		lu_vfio_take_over(&functions[i].vfio, functions[i].bdf, fd);
 		lu_vfio_attach(&functions[i].vfio);
+	}
+	if (n) {
+		ksft_test_result(owner_can_write(&functions[0]),
+				 "what an owner writes arrives\n");
+		ksft_test_result(owner_has_interrupts(&functions[0]),
+				 "it can enable interrupts\n");
 	}
 	lu_result_is(luo_session_finish(session), 0, "they are taken over");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),

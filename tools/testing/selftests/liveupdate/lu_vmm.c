@@ -675,7 +675,7 @@ static bool nobody_wrote_to(const char *bdf)
 	struct lu_pci_shield shield = lu_pci_shield(bdf);
 
 	if (shield.all)
-		ksft_print_msg("%s: %lu config writes were kept away, %lu would have changed something\n",
+		ksft_print_msg("%s: %lu config writes were kept away, %lu were no repetition\n",
 			       bdf, shield.all, shield.dropped);
 	return !shield.all;
 }

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Has an 82576 that ran for a VM been reset, so that it receives nothing when
+ * somebody makes it a bus master again? The end of its live update is awaited
+ * first, and whichever driver has it then is unbound.
+ *
+ *	lu_forgot BDF
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lu_die.h"
+#include "lu_igb.h"
+#include "lu_pci.h"
+#include "lu_update.h"
+
+#define BAR0_SIZE	0x20000
+#define RCTL_EN		0x00000002
+
+static bool exists(const char *bdf, const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/%s", bdf, name);
+	return !access(path, F_OK);
+}
+
+int main(int argc, char *argv[])
+{
+	struct lu_igb_regs regs;
+	void *bar;
+
+	ksft_print_header();
+	ksft_set_plan(1);
+	if (argc != 2)
+		lu_die("usage: lu_forgot BDF");
+	lu_pci_require(argv[1], LU_IGB_VENDOR, LU_IGB_DEVICE);
+	while (exists(argv[1], "liveupdate"))
+		usleep(100000);
+	while (exists(argv[1], "driver"))
+		lu_write_text(argv[1], "driver/unbind", argv[1]);
+	/* A reset that is still to come comes soon. */
+	bar = lu_pci_map_bar0(argv[1], BAR0_SIZE);
+	regs = lu_igb_read(bar, 0);
+	for (int tries = 0; tries < 50 && regs.rctl & RCTL_EN; tries++) {
+		usleep(100000);
+		regs = lu_igb_read(bar, 0);
+	}
+	ksft_print_msg("status %#x, receive control %#x\n", regs.status,
+		       regs.rctl);
+	/* Device Status is never 0. */
+	ksft_test_result(regs.status && regs.status != 0xffffffff &&
+			 !(regs.rctl & RCTL_EN),
+			 "%s has forgotten its rings\n", argv[1]);
+	lu_pci_enable(argv[1], false);
+	ksft_finished();
+}
