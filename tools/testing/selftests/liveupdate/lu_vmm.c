@@ -207,9 +207,13 @@ static bool catch_up(struct vmm *v)
 {
 	long left;
 
-	for (left = CATCH_UP_MS; guest_has_work(v) && left > 0; left -= POLL_MS)
+	/* Asked once only: the next frame may land at any time. */
+	for (left = CATCH_UP_MS; left > 0; left -= POLL_MS) {
+		if (!guest_has_work(v))
+			return true;
 		let_run(v, POLL_MS);
-	return !guest_has_work(v);
+	}
+	return false;
 }
 
 static bool heart_beats(struct vmm *v)
