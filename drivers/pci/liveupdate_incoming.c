@@ -187,8 +187,6 @@ struct pci_liveupdate *pci_liveupdate_find(u64 place)
 
 /* --- letting go */
 
-static void pci_liveupdate_attach(struct work_struct *work);
-
 struct pci_liveupdate_attach {
 	struct work_struct work;
 	struct pci_dev *dev;
@@ -226,24 +224,6 @@ static void pci_liveupdate_fixup(struct pci_dev *dev)
 	pci_fixup_device(pci_fixup_final, dev);
 }
 
-/**
- * pci_liveupdate_probe - Look for a driver, the device is one like any other.
- * @dev: A bridge, for its services; or a function that nobody has running: its
- *       driver, which left it alone so far, is to begin anew, after a reset.
- *
- * It is done later, by somebody who holds none of the caller's locks.
- */
-void pci_liveupdate_probe(struct pci_dev *dev)
-{
-	struct pci_liveupdate_attach *attach;
-
-	/* Without it nobody could ever open the device again. */
-	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
-	INIT_WORK(&attach->work, pci_liveupdate_attach);
-	attach->dev = pci_dev_get(dev);
-	queue_work(system_dfl_long_wq, &attach->work);
-}
-
 static void pci_liveupdate_attach(struct work_struct *work)
 {
 	struct pci_liveupdate_attach *attach =
@@ -263,6 +243,22 @@ static void pci_liveupdate_attach(struct work_struct *work)
 	kfree(attach);
 }
 
+/*
+ * Look for a driver: of a bridge, for its services; or of a function that nobody
+ * has running. The driver that left it alone so far is to begin anew, after a
+ * reset. That is done later, by somebody who holds none of the caller's locks.
+ */
+static void pci_liveupdate_probe(struct pci_dev *dev)
+{
+	struct pci_liveupdate_attach *attach;
+
+	/* Without it nobody could ever open the device again. */
+	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
+	INIT_WORK(&attach->work, pci_liveupdate_attach);
+	attach->dev = pci_dev_get(dev);
+	queue_work(system_dfl_long_wq, &attach->work);
+}
+
 /**
  * pci_liveupdate_release - A device's live update is over.
  * @dev: The function, or bridge.
@@ -278,14 +274,11 @@ void pci_liveupdate_release(struct pci_dev *dev)
 		pci_liveupdate_probe(dev);
 }
 
-/**
- * pci_liveupdate_save_errors - Look for errors since the freeze.
- * @lu: A device that was found.
- *
- * In the gap nobody was there to handle them, and until the owner has finished
+/*
+ * Look for errors since the freeze. In the gap nobody was there to handle them, and until the owner has finished
  * nobody may. They stay in the registers, where the owner finds them, too.
  */
-void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
+static void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
 {
 	u32 errors[LUO_PCI_ERRORS], any = 0;
 

@@ -170,9 +170,7 @@ bool pci_liveupdate_stop_above(struct pci_liveupdate *lu);
 void pci_liveupdate_let_go(struct pci_liveupdate *lu);
 void pci_liveupdate_part(struct pci_liveupdate *lu);
 void pci_liveupdate_leave_path(struct pci_liveupdate *lu);
-void pci_liveupdate_probe(struct pci_dev *dev);
 void pci_liveupdate_release(struct pci_dev *dev);
-void pci_liveupdate_save_errors(struct pci_liveupdate *lu);
 
 /* liveupdate_shield.c */
 void pci_shield_init(struct pci_shield *shield, u64 place);

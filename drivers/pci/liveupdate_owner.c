@@ -279,7 +279,8 @@ int pci_liveupdate_match(struct pci_dev *dev, const char *tag)
 
 	/* Not before it has forgotten where it wrote to. */
 	if (pci_liveupdate_is_stopped(dev) &&
-	    dev->hdr_type == PCI_HEADER_TYPE_NORMAL && !dev->liveupdate)
+	    dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+	    !READ_ONCE(dev->liveupdate))
 		return -ENODEV;
 	if (likely(!READ_ONCE(dev->liveupdate)))
 		return 0;

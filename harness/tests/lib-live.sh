@@ -91,8 +91,8 @@ documented()
 	console 2 1 "$message"
 }
 
-# fault NAME [gone]: the VM cannot go on, its device is stopped, or gone, the host
-# lives.
+# fault NAME [gone|other]: the VM cannot go on; its device is stopped and reset, or
+# gone, or another one is stopped in its place; the host lives.
 fault()
 {
 	documented "$1"
@@ -100,6 +100,7 @@ fault()
 	stage 2 <<SH
 must_die 'LUO does not give back the device' lu_vmm -s 2 -p
 pci_stopped 0000:01:00.0 ${2-}
+${2+true} lu_forgot 0000:01:00.0
 SH
 }
 

@@ -49,24 +49,6 @@ static int preserve(int session)
 	return luo_session_preserve_fd(session, device.fd, 1);
 }
 
-static int set_irqs(uint32_t index, uint32_t flags, int fd)
-{
-	struct {
-		struct vfio_irq_set set;
-		int fd;
-	} irqs = {
-		.set = {
-			.argsz = sizeof(irqs),
-			.flags = flags | VFIO_IRQ_SET_ACTION_TRIGGER,
-			.index = index,
-			.count = flags & VFIO_IRQ_SET_DATA_EVENTFD ? 1 : 0,
-		},
-		.fd = fd,
-	};
-
-	return ioctl(device.fd, VFIO_DEVICE_SET_IRQS, &irqs) ? -errno : 0;
-}
-
 /* What the arguments say about @name. */
 static int expected(const char *name)
 {
@@ -147,12 +129,12 @@ static void interrupts_on(void)
 {
 	int event = eventfd(0, EFD_CLOEXEC);
 
-	if (set_irqs(VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_EVENTFD, event))
+	if (lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_EVENTFD, event))
 		lu_die_errno("cannot enable MSI-X");
 	lu_result_is(lu_try_kexec(), expected("interrupts"),
 		     "enabled interrupts call the update off");
 	ksft_test_result(states_are("outgoing"), "that changes nothing\n");
-	if (set_irqs(VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_NONE, -1))
+	if (lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_NONE, -1))
 		lu_die_errno("cannot disable MSI-X");
 	close(event);
 }
@@ -173,6 +155,7 @@ static void wrong_images(void)
 
 static void called_off(int session)
 {
+	uint16_t command = lu_pci_command(bdf);
 	int fd = lu_refuser();
 
 	if (luo_session_preserve_fd(session, fd, 2))
@@ -180,6 +163,9 @@ static void called_off(int session)
 	lu_result_is(lu_try_kexec(), expected("later-file"),
 		     "a file that comes later calls it off");
 	ksft_test_result(states_are("outgoing"), "everything is thawed\n");
+	ksft_test_result(!(command & PCI_COMMAND_INTX_DISABLE) &&
+			 lu_pci_command(bdf) == command,
+			 "its INTx is as it was\n");
 	ksft_test_result(command_can_be_written(),
 			 "its owner can write to it again\n");
 	lu_result_is(lu_try_kexec(), expected("later-file"),
@@ -205,7 +191,7 @@ int main(int argc, char *argv[])
 	int session;
 
 	ksft_print_header();
-	ksft_set_plan(22);
+	ksft_set_plan(23);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);

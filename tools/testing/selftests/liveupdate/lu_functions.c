@@ -192,38 +192,39 @@ static bool msix_is_on(const struct function *f)
 
 static bool owner_has_interrupts(struct function *f)
 {
-	struct {
-		struct vfio_irq_set set;
-		int fd;
-	} irqs = {
-		.set = {
-			.argsz = sizeof(irqs),
-			.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
-				 VFIO_IRQ_SET_DATA_EVENTFD,
-			.index = VFIO_PCI_MSIX_IRQ_INDEX,
-			.count = 1,
-		},
-		.fd = eventfd(0, EFD_CLOEXEC),
-	};
+	int event = eventfd(0, EFD_CLOEXEC);
 	bool on;
 
-	if (msix_is_on(f) || ioctl(f->vfio.fd, VFIO_DEVICE_SET_IRQS, &irqs))
+	if (msix_is_on(f) ||
+	    lu_vfio_set_irqs(&f->vfio, VFIO_PCI_MSIX_IRQ_INDEX,
+			     VFIO_IRQ_SET_DATA_EVENTFD, event))
 		return false;
 	on = msix_is_on(f);
-	irqs.set.argsz = sizeof(irqs.set);
-	irqs.set.flags = VFIO_IRQ_SET_ACTION_TRIGGER | VFIO_IRQ_SET_DATA_NONE;
-	irqs.set.count = 0;
-	return !ioctl(f->vfio.fd, VFIO_DEVICE_SET_IRQS, &irqs) && on &&
-	       !msix_is_on(f);
+	close(event);
+	return !lu_vfio_set_irqs(&f->vfio, VFIO_PCI_MSIX_IRQ_INDEX,
+				 VFIO_IRQ_SET_DATA_NONE, -1) &&
+	       on && !msix_is_on(f);
+}
+
+static bool all_mask_intx(int n)
+{
+	bool good = true;
+	int i;
+
+	for (i = 0; i < n; i++)
+		good &= !!(lu_pci_command(functions[i].bdf) &
+			   PCI_COMMAND_INTX_DISABLE);
+	return good;
 }
 
 static void finish(int n)
 {
 	int session, i, fd;
 
-	ksft_set_plan(n ? 6 : 3);
+	ksft_set_plan(n ? 7 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
+	ksft_test_result(all_mask_intx(n), "no INTx disturbs anybody\n");
 	if (n)
 		lu_result_is(try_open(&functions[0]), -EBUSY,
 			     "they are opened by no path");

@@ -166,3 +166,21 @@ void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits)
 {
 	lu_vfio_write_command(dev, lu_vfio_command(dev) | bits);
 }
+
+int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd)
+{
+	struct {
+		struct vfio_irq_set set;
+		int fd;
+	} irqs = {
+		.set = {
+			.argsz = sizeof(irqs),
+			.flags = flags | VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = index,
+			.count = flags & VFIO_IRQ_SET_DATA_EVENTFD ? 1 : 0,
+		},
+		.fd = fd,
+	};
+
+	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &irqs) ? -errno : 0;
+}

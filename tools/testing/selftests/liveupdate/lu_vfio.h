@@ -57,4 +57,11 @@ uint16_t lu_vfio_command(struct lu_vfio *dev);
 void lu_vfio_write_command(struct lu_vfio *dev, uint16_t command);
 void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits);
 
+/*
+ * Has the first interrupt of @index trigger the eventfd @fd, with
+ * VFIO_IRQ_SET_DATA_EVENTFD in @flags, or with VFIO_IRQ_SET_DATA_NONE disables all
+ * of them. Returns 0 or a negative errno.
+ */
+int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd);
+
 #endif /* LU_VFIO_H */
