@@ -275,8 +275,9 @@ void pci_liveupdate_release(struct pci_dev *dev)
 }
 
 /*
- * Look for errors since the freeze. In the gap nobody was there to handle them, and until the owner has finished
- * nobody may. They stay in the registers, where the owner finds them, too.
+ * Look for errors since the freeze. In the gap nobody was there to handle them,
+ * and until the owner has finished nobody may. They stay in the registers, where
+ * the owner finds them, too.
  */
 static void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
 {

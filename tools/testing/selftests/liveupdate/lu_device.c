@@ -90,6 +90,22 @@ static bool command_can_be_written(void)
 
 /* --- the tests ------------------------------------------------------------ */
 
+static void virtual_functions(int session)
+{
+	int enabled, preserved, disabled;
+
+	if (lu_write_text("../../../module/vfio_pci", "parameters/enable_sriov",
+			  "1"))
+		lu_die("vfio-pci cannot be told to allow virtual functions");
+	enabled = lu_write_text(bdf, "sriov_numvfs", "1");
+	preserved = preserve(session);
+	disabled = lu_write_text(bdf, "sriov_numvfs", "0");
+	if (enabled || disabled)
+		lu_die("virtual functions cannot be enabled and disabled");
+	lu_result_is(preserved, expected("virtual-functions"),
+		     "none is preserved whose virtual functions are enabled");
+}
+
 static void refusals(int session)
 {
 	int other = lu_new_session(luo, "other");
@@ -125,18 +141,71 @@ static void port_unbound(void)
 			 "the port above loses its driver, not bus mastering\n");
 }
 
+static void is_called_off(const char *name, const char *why)
+{
+	lu_result_is(lu_try_kexec(), expected(name), why);
+	ksft_test_result(states_are("outgoing"),
+			 "they call the update off, that changes nothing\n");
+}
+
 static void interrupts_on(void)
 {
 	int event = eventfd(0, EFD_CLOEXEC);
 
 	if (lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_EVENTFD, event))
 		lu_die_errno("cannot enable MSI-X");
-	lu_result_is(lu_try_kexec(), expected("interrupts"),
-		     "enabled interrupts call the update off");
-	ksft_test_result(states_are("outgoing"), "that changes nothing\n");
+	is_called_off("interrupts", "enabled interrupts");
 	if (lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, VFIO_IRQ_SET_DATA_NONE, -1))
 		lu_die_errno("cannot disable MSI-X");
 	close(event);
+}
+
+/* The next kernel gets it in D0. */
+static void low_power(void)
+{
+	struct vfio_device_feature set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_DEVICE_FEATURE_SET |
+			 VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
+	};
+	int err = ioctl(device.fd, VFIO_DEVICE_FEATURE, &set) ? -errno : 0;
+
+	lu_result_is(err, expected("low-power"),
+		     "its owner cannot put it to sleep");
+}
+
+/* The first page of BAR 0. */
+static int export_bar(void)
+{
+	struct {
+		struct vfio_device_feature feature;
+		uint32_t region_index;
+		uint32_t open_flags;
+		uint32_t flags;
+		uint32_t nr_ranges;
+		struct vfio_region_dma_range range;
+	} get = {
+		.feature = {
+			.argsz = sizeof(get),
+			.flags = VFIO_DEVICE_FEATURE_GET |
+				 VFIO_DEVICE_FEATURE_DMA_BUF,
+		},
+		.region_index = VFIO_PCI_BAR0_REGION_INDEX,
+		.open_flags = O_CLOEXEC,
+		.nr_ranges = 1,
+		.range.length = getpagesize(),
+	};
+	int fd = ioctl(device.fd, VFIO_DEVICE_FEATURE, &get);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static void exported(int fd)
+{
+	lu_result_is(export_bar(), expected("dma-buf"),
+		     "its BARs cannot be exported");
+	is_called_off("dma-buf", "BARs that were exported before");
+	close(fd);
 }
 
 /* Nothing is even frozen for an image that could not take the device over. */
@@ -188,10 +257,10 @@ static void again(int session)
 
 int main(int argc, char *argv[])
 {
-	int session;
+	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(23);
+	ksft_set_plan(28);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
@@ -206,9 +275,15 @@ int main(int argc, char *argv[])
 	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 
 	session = lu_new_session(luo, "device");
+	virtual_functions(session);
+	fd = export_bar();
+	if (fd < 0)
+		lu_die("BAR 0 cannot be exported: %s", strerror(-fd));
 	refusals(session);
 	port_unbound();
 	interrupts_on();
+	low_power();
+	exported(fd);
 	wrong_images();
 	called_off(session);
 	again(session);

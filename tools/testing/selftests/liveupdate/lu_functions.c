@@ -166,6 +166,30 @@ static int try_open(const struct function *f)
 	return err;
 }
 
+/* Nor by its group, of which even the container does not matter. */
+static int try_open_group(const struct function *f)
+{
+	char link[128], group[128], path[160];
+	ssize_t len;
+	int fd, err = 0;
+
+	snprintf(link, sizeof(link), "/sys/bus/pci/devices/%s/iommu_group",
+		 f->bdf);
+	len = readlink(link, group, sizeof(group) - 1);
+	if (len < 0)
+		lu_die_errno("%s has no group", f->bdf);
+	group[len] = '\0';
+	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s",
+		 strrchr(group, '/') + 1);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		lu_die_errno("cannot open %s", path);
+	if (ioctl(fd, VFIO_GROUP_GET_DEVICE_FD, f->bdf) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
 /* What its owner writes arrives, though the shield is up for all others. */
 static bool owner_can_write(struct function *f)
 {
@@ -221,13 +245,16 @@ static void finish(int n)
 {
 	int session, i, fd;
 
-	ksft_set_plan(n ? 7 : 4);
+	ksft_set_plan(n ? 8 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
 	ksft_test_result(all_mask_intx(n), "no INTx disturbs anybody\n");
-	if (n)
+	if (n) {
 		lu_result_is(try_open(&functions[0]), -EBUSY,
 			     "they are opened by no path");
+		lu_result_is(try_open_group(&functions[0]), -EBUSY,
+			     "nor by their groups");
+	}
 	session = luo_retrieve_session(luo, SESSION);
 	if (session < 0)
 		lu_die("the session cannot be retrieved: %s",
