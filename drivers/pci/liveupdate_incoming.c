@@ -12,6 +12,7 @@
 #include <linux/luo_abi.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
+#include <linux/suspend.h>
 #include <linux/workqueue.h>
 
 #include "liveupdate.h"
@@ -138,6 +139,34 @@ static int pci_liveupdate_load(u64 data)
 }
 
 /*
+ * Bridges come back from sleep without their bus numbers, and the shield would
+ * keep those away.
+ */
+static int pci_liveupdate_sleep(struct notifier_block *nb, unsigned long action,
+				void *data)
+{
+	struct pci_liveupdate *lu;
+
+	if (action != PM_SUSPEND_PREPARE)
+		return NOTIFY_DONE;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (!lu->users || !lu->dev || lu->state != PCI_LIVEUPDATE_INCOMING)
+			continue;
+		pci_warn(lu->dev, "live update: no suspend until it is finished\n");
+		return notifier_from_errno(-EBUSY);
+	}
+
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block pci_liveupdate_sleep_nb = {
+	.notifier_call = pci_liveupdate_sleep,
+};
+
+/*
  * After LUO (early_initcall) and before the first bus is scanned
  * (subsys_initcall on x86; arch_initcall at the earliest).
  */
@@ -159,6 +188,8 @@ static int __init pci_liveupdate_init(void)
 		       ERR_PTR(err));
 	} else if (!liveupdate_enabled()) {
 		pci_incoming.stop_all = "live update is switched off, start with liveupdate=on";
+	} else {
+		register_pm_notifier(&pci_liveupdate_sleep_nb);
 	}
 
 	return 0;

@@ -9,6 +9,8 @@
  *
  *	name NAME		how the file calls itself in the log
  *	fail OP ERRNO		OP (preserve, freeze, retrieve) returns -ERRNO
+ *	hold			freeze waits until "go"
+ *	go			it may go on
  *	defer			retrieve waits for the parameter ready=1
  *	busy			once retrieved, can not finish until "take"
  *	take			the file is taken over
@@ -36,6 +38,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <linux/wait.h>
 
 #define LUT_NAME_LEN	16
 #define LUT_LOG_SIZE	SZ_16K
@@ -89,14 +92,17 @@ struct lut_ser {
  * @told:   What it was told, or what the previous kernel handed over.
  * @needed: The file it depends on. Before the update with a reference.
  * @taken:  It is taken over.
+ * @hold:   Freeze waits. Not protected by @lock, which freeze takes after that.
  */
 struct lut_file {
 	struct mutex lock;	/* protects what follows */
 	struct lut_ser told;
 	struct file *needed;
 	bool taken;
+	bool hold;
 };
 
+static DECLARE_WAIT_QUEUE_HEAD(lut_held);
 static DEFINE_MUTEX(lut_log_lock);
 static char lut_log[LUT_LOG_SIZE];
 static size_t lut_log_len;
@@ -303,6 +309,13 @@ static int lut_cmd_flb_put(const char *arg)
 	return 0;
 }
 
+static int lut_cmd_hold(struct lut_file *lf, bool hold)
+{
+	WRITE_ONCE(lf->hold, hold);
+	wake_up_all(&lut_held);
+	return 0;
+}
+
 static int lut_command(struct lut_file *lf, char *cmd)
 {
 	char *arg = cmd;
@@ -325,6 +338,8 @@ static int lut_command(struct lut_file *lf, char *cmd)
 		return lut_cmd_flb_get();
 	if (!strcmp(cmd, "flb-put"))
 		return lut_cmd_flb_put(arg);
+	if (!strcmp(cmd, "hold") || !strcmp(cmd, "go"))
+		return lut_cmd_hold(lf, *cmd == 'h');
 	if (!strcmp(cmd, "defer"))
 		lf->told.defer = true;
 	else if (!strcmp(cmd, "busy"))
@@ -413,6 +428,12 @@ static int lut_freeze(struct liveupdate_file_op_args *args)
 {
 	struct lut_file *lf = args->file->private_data;
 	struct lut_ser *ser = args->private_data;
+
+	if (READ_ONCE(lf->hold)) {
+		lut_say("hold %s\n", lf->told.name);
+		if (wait_event_killable(lut_held, !READ_ONCE(lf->hold)))
+			return -EINTR;
+	}
 
 	guard(mutex)(&lf->lock);
 

@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libliveupdate.h>
@@ -244,6 +245,70 @@ static void called_off(int session)
 	close(fd);
 }
 
+/* Until the refuser holds the freeze, after the device was frozen. */
+static void await_freeze(int refuser)
+{
+	char log[16384];
+	ssize_t len;
+
+	do {
+		usleep(1000);
+		len = pread(refuser, log, sizeof(log) - 1, 0);
+		if (len < 0)
+			lu_die_errno("cannot read the log");
+		log[len] = '\0';
+	} while (!strstr(log, "hold refuser"));
+}
+
+static int write_command(uint16_t command)
+{
+	ssize_t len = pwrite(device.fd, &command, sizeof(command),
+			     device.config_offset + PCI_COMMAND);
+
+	return len < 0 ? -errno : 0;
+}
+
+static void tell(int refuser, const char *what)
+{
+	if (write(refuser, what, strlen(what)) < 0)
+		lu_die_errno("'%s' is not understood", what);
+}
+
+/* While another task is about to replace the kernel. */
+static void frozen(int session)
+{
+	uint16_t command = lu_vfio_command(&device);
+	int fd = lu_refuser(), status;
+	pid_t pid;
+
+	tell(fd, "hold");
+	if (luo_session_preserve_fd(session, fd, 2))
+		lu_die("the file that refuses cannot be preserved");
+	pid = fork();
+	if (pid < 0)
+		lu_die_errno("fork");
+	if (!pid)
+		_exit(-lu_try_kexec());
+	await_freeze(fd);
+	lu_result_is(write_command(command), -EBUSY,
+		     "a frozen device is not written to");
+	lu_result_is(lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX,
+				      VFIO_IRQ_SET_DATA_NONE, -1),
+		     -EBUSY, "its interrupts are not changed");
+	lu_result_is(ioctl(device.fd, VFIO_DEVICE_RESET) ? -errno : 0, -EBUSY,
+		     "it is not reset");
+	ksft_test_result(lu_vfio_command(&device) == command,
+			 "it can be read\n");
+	tell(fd, "go");
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		lu_die("who replaces the kernel is gone");
+	lu_result_is(-WEXITSTATUS(status), expected("later-file"),
+		     "that update is called off, too");
+	ksft_test_result(command_can_be_written(),
+			 "and the device can be written to\n");
+	close(fd);
+}
+
 static void again(int session)
 {
 	close(session);
@@ -260,7 +325,7 @@ int main(int argc, char *argv[])
 	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(28);
+	ksft_set_plan(34);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
@@ -286,6 +351,11 @@ int main(int argc, char *argv[])
 	exported(fd);
 	wrong_images();
 	called_off(session);
+	close(session);
+	session = lu_new_session(luo, "frozen");
+	if (preserve(session))
+		lu_die("the device cannot be preserved again");
+	frozen(session);
 	again(session);
 
 	ksft_finished();

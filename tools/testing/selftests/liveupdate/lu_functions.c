@@ -190,6 +190,19 @@ static int try_open_group(const struct function *f)
 	return err;
 }
 
+/* Nothing here would wake it up again. */
+static int suspend(void)
+{
+	int fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC), err = 0;
+
+	if (fd < 0)
+		lu_die_errno("cannot open /sys/power/state");
+	if (write(fd, "mem", 3) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
 /* What its owner writes arrives, though the shield is up for all others. */
 static bool owner_can_write(struct function *f)
 {
@@ -245,7 +258,7 @@ static void finish(int n)
 {
 	int session, i, fd;
 
-	ksft_set_plan(n ? 8 : 4);
+	ksft_set_plan(n ? 9 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
 	ksft_test_result(all_mask_intx(n), "no INTx disturbs anybody\n");
@@ -254,6 +267,8 @@ static void finish(int n)
 			     "they are opened by no path");
 		lu_result_is(try_open_group(&functions[0]), -EBUSY,
 			     "nor by their groups");
+		lu_result_is(suspend(), -EBUSY,
+			     "nor does the machine fall asleep");
 	}
 	session = luo_retrieve_session(luo, SESSION);
 	if (session < 0)
