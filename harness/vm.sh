@@ -209,7 +209,7 @@ fill_share()
 	local share=$DIR/share n program module image
 
 	mkdir -p "$share/bin" "$share/modules"
-	cp "$TOP/harness/guest/"{must_fail,must_die,pci_stopped} \
+	cp "$TOP/harness/guest/"{must_fail,must_die,must_be_killed,pci_stopped} \
 		"$TOP/harness/guest/liveupdate-preflight" "$share/bin/"
 	cp -r "$BUILD/selftests/tools/lib" "$share/"
 	cp "$BUILD/selftests/tools/liveupdate-preflight" "$share/lib/"

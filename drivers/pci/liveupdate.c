@@ -71,9 +71,6 @@ void pci_liveupdate_set_incoming(struct pci_dev *dev,
 {
 	guard(spinlock)(&pci_liveupdate_pointers);
 	WRITE_ONCE(dev->liveupdate, lu);
-	/* A function goes on with its old rings unless it is reset first. */
-	if (!lu && dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
-		WRITE_ONCE(dev->liveupdate_stopped, false);
 }
 
 void pci_liveupdate_set_outgoing(struct pci_dev *dev,
@@ -133,6 +130,24 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 	pci_info(dev, "not reset: preserved for live update\n");
 
 	return true;
+}
+
+/**
+ * pci_liveupdate_forbids_vpd - Would VPD not be what is read?
+ * @dev: The function whose VPD it is.
+ *
+ * Who reads VPD writes its address first.
+ *
+ * Return: true if that would be kept away.
+ */
+bool pci_liveupdate_forbids_vpd(struct pci_dev *dev)
+{
+	if (!pci_liveupdate_hands_off(dev) && !pci_liveupdate_frozen(dev))
+		return false;
+
+	guard(spinlock)(&pci_liveupdate_pointers);
+
+	return !dev->liveupdate || !pci_shield_is_let(&dev->liveupdate->shield);
 }
 
 static const struct liveupdate_flb_ops pci_liveupdate_flb_ops = {

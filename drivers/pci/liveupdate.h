@@ -105,8 +105,19 @@ static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
 	dev->liveupdate_unfixed = true;
 }
 
+/**
+ * pci_liveupdate_is_unfixed - Were final fixups left out, and not run since?
+ * @dev: A function or bridge.
+ */
+static inline bool pci_liveupdate_is_unfixed(const struct pci_dev *dev)
+{
+	return unlikely(dev->liveupdate_unfixed);
+}
+
 bool pci_liveupdate_any_incoming(void);
+bool pci_liveupdate_forbids_vpd(struct pci_dev *dev);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
+void pci_liveupdate_fixup(struct pci_dev *dev);
 void pci_liveupdate_setup(struct pci_dev *dev);
 void pci_liveupdate_verify(struct pci_dev *dev);
 void pci_liveupdate_add(struct pci_dev *dev);
@@ -149,6 +160,20 @@ static inline bool pci_liveupdate_kept(const struct pci_dev *dev)
 
 static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
 {
+}
+
+static inline bool pci_liveupdate_is_unfixed(const struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline void pci_liveupdate_fixup(struct pci_dev *dev)
+{
+}
+
+static inline bool pci_liveupdate_forbids_vpd(struct pci_dev *dev)
+{
+	return false;
 }
 
 static inline bool pci_liveupdate_any_incoming(void)

@@ -179,9 +179,9 @@ static int __init pci_liveupdate_init(void)
 	if (err == -ENODATA || err == -ENOENT)
 		return 0;
 
-	guard(mutex)(&pci_liveupdate_lock);
+	scoped_guard(mutex, &pci_liveupdate_lock)
+		err = err ?: pci_liveupdate_load(data);
 
-	err = err ?: pci_liveupdate_load(data);
 	if (err) {
 		pci_incoming.unread = true;
 		pr_err("PCI: live update: what was preserved cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
@@ -244,12 +244,27 @@ static bool pci_liveupdate_forget(struct pci_dev *dev)
 	return true;
 }
 
-/* What was left out for a device that ran, and is not in use now. */
-static void pci_liveupdate_fixup(struct pci_dev *dev)
+/*
+ * A bridge was stopped for what could not be reached below. That, too, has to
+ * forget where it wrote to; what was found there has been stopped by itself.
+ */
+static void pci_liveupdate_restart(struct pci_dev *bridge)
 {
-	if (!dev->liveupdate_unfixed)
+	if (!pci_liveupdate_is_stopped(bridge))
 		return;
-	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && pci_is_enabled(dev))
+	if (!bridge->subordinate || list_empty(&bridge->subordinate->devices))
+		pci_bridge_secondary_bus_reset(bridge);
+	WRITE_ONCE(bridge->liveupdate_stopped, false);
+	pci_set_master(bridge);
+}
+
+/**
+ * pci_liveupdate_fixup - Run the final fixups that were left out.
+ * @dev: A function or bridge. Does nothing while it may be in use by its owner.
+ */
+void pci_liveupdate_fixup(struct pci_dev *dev)
+{
+	if (pci_liveupdate_hands_off(dev))
 		return;
 	dev->liveupdate_unfixed = false;
 	pci_fixup_device(pci_fixup_final, dev);
@@ -262,11 +277,17 @@ static void pci_liveupdate_attach(struct work_struct *work)
 	struct pci_dev *dev = attach->dev;
 	bool ready = true;
 
+	/* Whoever is just adding it is through after this. */
+	pci_lock_rescan_remove();
+	pci_unlock_rescan_remove();
+
 	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL) {
 		device_release_driver(&dev->dev);
 		ready = pci_liveupdate_forget(dev);
+	} else {
+		pci_liveupdate_restart(dev);
 	}
-	if (ready)
+	if (ready && pci_liveupdate_is_unfixed(dev))
 		pci_liveupdate_fixup(dev);
 	if (ready && pci_dev_is_added(dev) && device_attach(&dev->dev) < 0)
 		pci_warn(dev, "live update: its driver could not be attached\n");
@@ -540,11 +561,13 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 	dev->liveupdate_hands_off = true;
 }
 
+/* The chipset's own functions are bus masters for ever, and nobody's VM has them. */
 static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 {
 	u16 cmd;
 
-	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
+	    dev->class >> 16 == PCI_BASE_CLASS_BRIDGE)
 		return;
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
@@ -618,8 +641,12 @@ void pci_liveupdate_add(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
 
-	if (!READ_ONCE(dev->liveupdate))
+	if (!READ_ONCE(dev->liveupdate)) {
+		/* Else all that are stopped are looked after at once. */
+		if (pci_liveupdate_is_stopped(dev) && READ_ONCE(pci_incoming.scanned))
+			pci_liveupdate_probe(dev);
 		return;
+	}
 
 	guard(mutex)(&pci_liveupdate_lock);
 
@@ -743,6 +770,7 @@ static int __init pci_liveupdate_scanned(void)
 		if (lu->state == PCI_LIVEUPDATE_EXPECTED)
 			pci_liveupdate_quarantine(lu, NULL, "it is not there");
 	}
+	WRITE_ONCE(pci_incoming.scanned, true);
 	pci_liveupdate_begin_unread_anew();
 
 	return 0;
@@ -825,7 +853,8 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	list_for_each_entry_safe(lu, tmp, &pci_incoming.devices, list) {
+	/* What is below a bridge comes first, and lets it go. */
+	list_for_each_entry_safe_reverse(lu, tmp, &pci_incoming.devices, list) {
 		/* A file that was preserved without its function. */
 		if (lu->users && lu->state == PCI_LIVEUPDATE_INCOMING)
 			pci_liveupdate_quarantine(lu, lu->dev,

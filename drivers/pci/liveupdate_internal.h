@@ -132,12 +132,14 @@ static inline u64 pci_liveupdate_place(u32 segment, u8 bus, u8 devfn)
  * @reader:   Of the blob.
  * @stop_all: Why nothing can be left running, or NULL.
  * @unread:   Something was preserved, nobody knows what.
+ * @scanned:  All that is there at boot was found.
  */
 struct pci_liveupdate_incoming {
 	struct list_head devices;
 	struct luo_abi_reader reader;
 	const char *stop_all;
 	bool unread;
+	bool scanned;
 };
 
 /* liveupdate.c */

@@ -120,6 +120,9 @@ static bool pci_liveupdate_can_keep(struct pci_dev *dev,
 	if (pci_num_vf(dev))
 		return pci_liveupdate_refuse(refusal, -EBUSY,
 					     "its virtual functions are enabled");
+	if (dev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG)
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "its MSI does not work while INTx is masked");
 	if (pci_dev_acs_is_specific(dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "its ACS is configured in a way of its own");
@@ -429,7 +432,7 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
  * Return: 0, or what was not done:
  * -EBUSY if the function's state forbids it now: preserved already, its previous
  * live update not finished, not in D0, virtual functions enabled, being removed;
- * -EOPNOTSUPP if it cannot be preserved, see the top of this file;
+ * -EOPNOTSUPP if it cannot be preserved, see the top of liveupdate.c;
  * -ENODEV if it does not answer;
  * -ENOENT if no handler that is registered with PCI has a preserved file;
  * -ENOMEM. The reason is logged.

@@ -175,12 +175,17 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_owner_begin);
  *
  * Only its owner can have done that, so only the owner's task writes: everybody
  * else finds ACS Control as it has to be.
+ *
+ * Context: Sleeps. Its live update may be finished meanwhile.
  */
 void pci_liveupdate_restore_acs(struct pci_dev *dev)
 {
-	struct pci_liveupdate *lu = dev->liveupdate;
+	struct pci_liveupdate *lu;
 
-	if (dev->acs_cap && pci_shield_is_let(&lu->shield))
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = dev->liveupdate;
+	if (lu && dev->acs_cap && pci_shield_is_let(&lu->shield))
 		pci_write_config_word(dev, dev->acs_cap + PCI_ACS_CTRL,
 				      lu->wire.acs);
 }

@@ -517,6 +517,15 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 		return err;
 	}
 
+	/* It is finished by what PCI knows. */
+	if (incoming->dev.pci_token !=
+	    pci_liveupdate_token_of(args->serialized_data)) {
+		pci_err(pdev, "live update: not given back: it belongs to another file\n");
+		pci_dev_put(pdev);
+		args->private_data = incoming;
+		return -EBADMSG;
+	}
+
 	scoped_guard(device, &pdev->dev)
 		file = vfio_pci_liveupdate_file(pdev, incoming);
 	pci_dev_put(pdev);
@@ -562,7 +571,7 @@ static u32 vfio_pci_liveupdate_differing_cap(struct vfio_pci_core_device *vdev,
 		link = pos + PCI_CAP_LIST_NEXT;
 	}
 
-	if (size <= PCI_CFG_SPACE_SIZE || !vdev->extended_caps)
+	if (size <= PCI_CFG_SPACE_SIZE)
 		return 0;
 
 	ttl = (PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 8;
@@ -608,6 +617,15 @@ static int vfio_pci_liveupdate_overlay(struct vfio_pci_core_device *vdev)
 			pos, 4, &vdev->vconfig[pos & ~3], 4,
 			&incoming->config[pos & ~3]);
 		return -EIO;
+	}
+
+	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++) {
+		/* The last one is the ROM's, and may have been enabled. */
+		if ((vdev->rbar[i] ^ dev->rbars[i]) &
+		    (i == PCI_ROM_RESOURCE ? ~PCI_ROM_ADDRESS_ENABLE : ~0U)) {
+			pci_err(vdev->pdev, "live update: not given back: its BARs would come back elsewhere after a reset\n");
+			return -EIO;
+		}
 	}
 
 	vfio_pci_liveupdate_copy_config(vdev, vdev->vconfig, incoming->config, 0,

@@ -67,7 +67,8 @@ enum luo_vfio_pci_flags {
  *               anything else, and another size than the device has.
  * @rbars: What the six BARs and the expansion ROM are set to again when the
  *         user's device was reset behind its back. Without it a device that
- *         resets itself would not decode any more.
+ *         resets itself would not decode any more. The reader refuses others
+ *         than the device has.
  * @msix_bar: In which BAR the MSI-X table is, 255 if there is none. The reader
  *            refuses the device if that is not so: the user must not write
  *            there, and must elsewhere. So for the next two.

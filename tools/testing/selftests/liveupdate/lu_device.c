@@ -341,20 +341,20 @@ int main(int argc, char *argv[])
 
 	session = lu_new_session(luo, "device");
 	virtual_functions(session);
-	fd = export_bar();
-	if (fd < 0)
-		lu_die("BAR 0 cannot be exported: %s", strerror(-fd));
 	refusals(session);
 	port_unbound();
 	interrupts_on();
 	low_power();
-	exported(fd);
 	wrong_images();
 	called_off(session);
 	close(session);
+	fd = export_bar();
+	if (fd < 0)
+		lu_die("BAR 0 cannot be exported: %s", strerror(-fd));
 	session = lu_new_session(luo, "frozen");
 	if (preserve(session))
 		lu_die("the device cannot be preserved again");
+	exported(fd);
 	frozen(session);
 	again(session);
 

@@ -254,11 +254,24 @@ static bool all_mask_intx(int n)
 	return good;
 }
 
+/* Its parameters are those it had, whatever this kernel's vfio-pci is told. */
+static int preserve_anew(struct function *f)
+{
+	int session = lu_new_session(luo, "anew"), err;
+
+	close(f->vfio.fd);
+	close(f->vfio.iommufd);
+	lu_vfio_open(&f->vfio, f->bdf);
+	err = luo_session_preserve_fd(session, f->vfio.fd, 0);
+	close(session);
+	return err;
+}
+
 static void finish(int n)
 {
 	int session, i, fd;
 
-	ksft_set_plan(n ? 9 : 4);
+	ksft_set_plan(n ? 10 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
 	ksft_test_result(all_mask_intx(n), "no INTx disturbs anybody\n");
@@ -291,6 +304,9 @@ static void finish(int n)
 	lu_result_is(luo_session_finish(session), 0, "they are taken over");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and like any others again\n");
+	if (n)
+		lu_result_is(preserve_anew(&functions[0]), 0,
+			     "closed and opened, one is preserved again");
 }
 
 /* QEMU's -icount makes an instruction a cycle, or a fixed number of them. */
