@@ -201,7 +201,7 @@ static int export_bar(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static void exported(int fd)
+static void bar_exports(int fd)
 {
 	lu_result_is(export_bar(), expected("dma-buf"),
 		     "its BARs cannot be exported");
@@ -275,7 +275,7 @@ static void tell(int refuser, const char *what)
 }
 
 /* While another task is about to replace the kernel. */
-static void frozen(int session)
+static void while_frozen(int session)
 {
 	uint16_t command = lu_vfio_command(&device);
 	int fd = lu_refuser(), status;
@@ -354,8 +354,8 @@ int main(int argc, char *argv[])
 	session = lu_new_session(luo, "frozen");
 	if (preserve(session))
 		lu_die("the device cannot be preserved again");
-	exported(fd);
-	frozen(session);
+	bar_exports(fd);
+	while_frozen(session);
 	again(session);
 
 	ksft_finished();
