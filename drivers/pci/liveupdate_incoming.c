@@ -252,8 +252,11 @@ static void pci_liveupdate_restart(struct pci_dev *bridge)
 {
 	if (!pci_liveupdate_is_stopped(bridge))
 		return;
-	if (!bridge->subordinate || list_empty(&bridge->subordinate->devices))
+	if (!bridge->subordinate || list_empty(&bridge->subordinate->devices)) {
+		pci_cfg_access_lock(bridge);
 		pci_bridge_secondary_bus_reset(bridge);
+		pci_cfg_access_unlock(bridge);
+	}
 	WRITE_ONCE(bridge->liveupdate_stopped, false);
 	pci_set_master(bridge);
 }
