@@ -322,10 +322,13 @@ void pci_liveupdate_release(struct pci_dev *dev)
 {
 	pci_liveupdate_set_incoming(dev, NULL);
 	pci_liveupdate_show(dev);
-	/* Whoever has a function resets it when it is closed. */
-	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && pci_is_enabled(dev))
-		WRITE_ONCE(dev->liveupdate_stopped, false);
-	else
+	/*
+	 * Whoever has a function that runs resets it when it is closed. Not one
+	 * that was stopped: the reset is left out if a lock is taken just then,
+	 * perhaps by a bridge's driver that is probed at the same time.
+	 */
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL || !pci_is_enabled(dev) ||
+	    pci_liveupdate_is_stopped(dev))
 		pci_liveupdate_probe(dev);
 }
 
