@@ -4,7 +4,7 @@
 # Builds what the tests need, runs them, adds up.  The last line is
 # "N passed, N failed, N skipped"; every skip is listed with its reason.
 #
-#	test.sh			everything that fits into 40 minutes
+#	test.sh			everything that fits into an hour
 #	test.sh --full		the rest too
 #	test.sh --build-only [FLAVOUR...]
 #	test.sh --build-ready [FLAVOUR...]	with unfinished work in build/linux
