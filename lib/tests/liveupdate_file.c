@@ -17,7 +17,6 @@
  *	need FD			depends on the file FD of the same session
  *	need-token TOKEN	the same, by token
  *	flb-get, flb-put	hold the first shared object, as this kernel sees it
- *	lock BDF		hold a PCI device's lock until the writer is killed
  *
  * Reading from the start gives the log of all callbacks since the module was
  * loaded. "fail", "busy", "need" and "name" reach the next kernel.
@@ -25,7 +24,6 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/anon_inodes.h>
-#include <linux/device.h>
 #include <linux/err.h>
 #include <linux/errno.h>
 #include <linux/file.h>
@@ -37,7 +35,6 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -319,21 +316,6 @@ static int lut_cmd_hold(struct lut_file *lf, bool hold)
 	return 0;
 }
 
-/* As somebody who binds or resets it: whoever only tries goes without. */
-static int lut_cmd_lock(const char *name)
-{
-	struct device *dev = bus_find_device_by_name(&pci_bus_type, NULL, name);
-
-	if (!dev)
-		return -ENODEV;
-	scoped_guard(device, dev) {
-		lut_say("lock %s\n", name);
-		wait_event_killable(lut_held, false);
-	}
-	put_device(dev);
-	return -EINTR;
-}
-
 static int lut_command(struct lut_file *lf, char *cmd)
 {
 	char *arg = cmd;
@@ -356,8 +338,6 @@ static int lut_command(struct lut_file *lf, char *cmd)
 		return lut_cmd_flb_get();
 	if (!strcmp(cmd, "flb-put"))
 		return lut_cmd_flb_put(arg);
-	if (!strcmp(cmd, "lock"))
-		return lut_cmd_lock(arg);
 	if (!strcmp(cmd, "hold") || !strcmp(cmd, "go"))
 		return lut_cmd_hold(lf, *cmd == 'h');
 	if (!strcmp(cmd, "defer"))
