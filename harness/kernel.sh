@@ -5,7 +5,8 @@
 # line on standard output; everything else goes to standard error.
 #
 #	kernel.sh image base|tree fast|debug	a bzImage
-#	kernel.sh image without-NAME		the tree without one mechanism
+#	kernel.sh image without			the tree whose mechanisms can be left out
+#	kernel.sh image without-NAME		the tree less harness/without/alone/NAME.patch
 #	kernel.sh headers			uAPI headers of the tree
 #	kernel.sh selftests			test programs, static
 #	kernel.sh initrd			the machine's first user space
@@ -125,26 +126,29 @@ without_key()
 {
 	{
 		git -C "$TREE" ls-tree HEAD | grep -vE "	(tools|Documentation|MAINTAINERS)$"
-		cat "$1"
+		cat "$@"
 		fragments fast
 	} | sha256sum
 }
 
-# The tree of mutations follows the assembled one: only what a mutation or an
-# edit touches is compiled anew.
+# image_without NAME PATCH...: the tree with these patches on top. Its source
+# follows the assembled tree: only what a patch or an edit touches is compiled.
 image_without()
 {
-	local name=$1 patch=$WITHOUT/$1.patch dir=$BUILD/without out source key
+	local name=$1 dir=$BUILD/without out source key patch
 	# As deep below its source as the other kernels: ccache knows the objects.
 	local objects=$dir/kernel/fast
+	shift
 
-	[ -e "$patch" ] ||
-		die "harness/without has no $name.patch, and that is what kernel without-$name is made with."
+	for patch; do
+		[ -e "$patch" ] ||
+			die "there is no ${patch#"$TOP"/}, and that is what kernel $name is made with."
+	done
 	[ -d "$TREE" ] || die "there is no tree: run 'make tree'."
 	mkdir -p "$dir"
 	out=$dir/$name.bzImage source=$dir/linux
 	take_lock "$dir/lock"
-	key=$(without_key "$patch")
+	key=$(without_key "$@")
 	if [ -e "$out" ] && [ "$(cat "$out.key" 2>/dev/null)" = "$key" ]; then
 		echo "$out"
 		return
@@ -153,12 +157,14 @@ image_without()
 	[ -d "$source" ] ||
 		git -C "$TREE" worktree add -q --detach "$source" HEAD
 	git -C "$source" reset -q --hard
+	git -C "$source" clean -q -fd
 	git -C "$source" checkout -q --detach "$(git -C "$TREE" rev-parse HEAD)"
-	git -C "$source" apply "$patch" ||
-		die "harness/without/$name.patch does not apply to the tree any more: bring it up to date."
+	for patch; do
+		git -C "$source" apply -C1 "$patch" ||
+			die "${patch#"$TOP"/} does not apply to the tree any more: bring it up to date."
+	done
 	configure "$source" "$objects" fast
-	LOCALVERSION=-liveupdate compile "$source" "$objects" "kernel without $name" bzImage
-	git -C "$source" reset -q --hard
+	LOCALVERSION=-liveupdate compile "$source" "$objects" "kernel $name" bzImage
 	cp "$objects/arch/x86/boot/bzImage" "$out"
 	echo "$key" >"$out.key"
 	echo "$out"
@@ -289,10 +295,11 @@ image)
 	case ${2-} in
 	base) image_base "${3-fast}" ;;
 	tree) image_tree "${3-fast}" ;;
-	without-*) image_without "${2#without-}" ;;
-	*) die "whose kernel? Use: kernel.sh image base|tree|without-NAME fast|debug" ;;
+	without) image_without without "$WITHOUT"/*.patch ;;
+	without-*) image_without "$2" "$WITHOUT/alone/${2#without-}.patch" ;;
+	*) die "whose kernel? Use: kernel.sh image base|tree|without|without-NAME fast|debug" ;;
 	esac ;;
 late) late "${2-fast}" ;;
 headers | selftests | initrd) "$1" ;;
-*) die "usage: kernel.sh image base|tree|without-NAME fast|debug, late fast|debug, headers, selftests, initrd" ;;
+*) die "usage: kernel.sh image base|tree|without|without-NAME fast|debug, late fast|debug, headers, selftests, initrd" ;;
 esac

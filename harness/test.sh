@@ -31,16 +31,10 @@ build_all()
 	"$H/kernel.sh" selftests >/dev/null
 }
 
-# The tree with one mechanism off, for each that has a control. vm.sh would build
-# them too, one by one and with machines running beside.
+# The kernel of the controls. vm.sh would build it too, with machines running beside.
 build_without()
 {
-	local patch
-
-	for patch in "$H"/without/*.patch; do
-		[ -e "$patch" ] || continue
-		"$H/kernel.sh" image "without-$(basename "$patch" .patch)" >/dev/null
-	done
+	"$H/kernel.sh" image without >/dev/null
 }
 
 # One line "NAME FLAVOUR" per run.  Written down before anything is built: a

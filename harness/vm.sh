@@ -133,10 +133,10 @@ image_of()
 {
 	case $1 in
 	base) "$KERNEL" image base fast ;;	# pristine: the baseline
-	without-*) "$KERNEL" image "$1" ;;	# the tree, one mechanism off
+	without | without-*) "$KERNEL" image "$1" ;;	# mechanisms off
 	tree) echo "$BUILD/kernel/$FLAVOUR/arch/x86/boot/bzImage" ;;
 	/*) echo "$1" ;;
-	*) die "a stage's kernel is 'base', 'tree' or 'without-NAME', not '$1'." ;;
+	*) die "a stage's kernel is 'base', 'tree', 'without' or 'without-NAME', not '$1'." ;;
 	esac
 }
 
