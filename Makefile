@@ -5,9 +5,9 @@
 
 SHELL := /bin/bash
 H := harness
-export KSRC JOBS ACCEL QEMU
+export KSRC JOBS ACCEL QEMU T
 
-.PHONY: help demo test test-full test-fresh deps base tree kernels selftests \
+.PHONY: help demo test test-full points test-fresh deps base tree kernels selftests \
 	vm vm-list refresh series check-series abi-check abi-update fuzz clean
 
 help:
@@ -17,13 +17,17 @@ help:
 demo: deps
 	@$(H)/demo.sh
 
-#: make test          everything that fits into 40 minutes
+#: make test          everything that fits into half an hour; T='pci-*' some of it
 test: deps
 	@$(H)/test.sh
 
 #: make test-full     the rest too
 test-full: deps
 	@$(H)/test.sh --full
+
+#: make points        write the list of points after make test-full
+points:
+	@$(H)/test.sh --points
 
 #: make test-fresh    both commands in empty Debian 12 and 13 roots (root only)
 test-fresh:

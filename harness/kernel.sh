@@ -4,7 +4,7 @@
 # Builds what runs in the test machine.  The path of the result is the last
 # line on standard output; everything else goes to standard error.
 #
-#	kernel.sh image base|tree fast|debug	a bzImage
+#	kernel.sh image base|tree fast|debug|kasan	a bzImage
 #	kernel.sh image without			the tree whose mechanisms can be left out
 #	kernel.sh image without-NAME		the tree less harness/without/alone/NAME.patch
 #	kernel.sh headers			uAPI headers of the tree
@@ -23,8 +23,9 @@ fragments()
 {
 	case $1 in
 	fast) cat "$FRAGMENTS/config.fast" ;;
-	debug) cat "$FRAGMENTS/config.fast" "$FRAGMENTS/config.debug" ;;
-	*) die "there is no kernel flavour '$1': use fast or debug." ;;
+	debug) cat "$FRAGMENTS"/config.{fast,debug} ;;
+	kasan) cat "$FRAGMENTS"/config.{fast,debug,kasan} ;;
+	*) die "there is no kernel flavour '$1': use fast, debug or kasan." ;;
 	esac
 }
 
@@ -157,7 +158,7 @@ image_without()
 	[ -d "$source" ] ||
 		git -C "$TREE" worktree add -q --detach "$source" HEAD
 	git -C "$source" reset -q --hard
-	git -C "$source" clean -q -fd
+	git -C "$source" clean -q -fdx
 	git -C "$source" checkout -q --detach "$(git -C "$TREE" rev-parse HEAD)"
 	for patch; do
 		git -C "$source" apply -C1 "$patch" ||
@@ -256,13 +257,13 @@ initrd()
 	take_lock "$BUILD/initrd.lock"
 	busybox=$(command -v busybox) ||
 		die "busybox is missing: run 'make deps'."
-	if [ "$out" -nt "$TOP/harness/guest/init.c" ]; then
+	if [ -e "$out" ] && [ -z "$(find "$TOP/harness/guest" -name '*.[ch]' -newer "$out")" ]; then
 		echo "$out"
 		return
 	fi
 	rm -rf "$root"
 	mkdir -p "$root/bin"
-	gcc -static -O2 -Wall -Wextra "$TOP/harness/guest/init.c" -o "$root/init"
+	gcc -static -O2 -Wall -Wextra "$TOP"/harness/guest/{init,state}.c -o "$root/init"
 	cp "$busybox" "$root/bin/busybox"
 	"$busybox" --list | while read -r applet; do
 		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
@@ -297,9 +298,9 @@ image)
 	tree) image_tree "${3-fast}" ;;
 	without) image_without without "$WITHOUT"/*.patch ;;
 	without-*) image_without "$2" "$WITHOUT/alone/${2#without-}.patch" ;;
-	*) die "whose kernel? Use: kernel.sh image base|tree|without|without-NAME fast|debug" ;;
+	*) die "whose kernel? Use: kernel.sh image base|tree|without|without-NAME fast|debug|kasan" ;;
 	esac ;;
 late) late "${2-fast}" ;;
 headers | selftests | initrd) "$1" ;;
-*) die "usage: kernel.sh image base|tree|without|without-NAME fast|debug, late fast|debug, headers, selftests, initrd" ;;
+*) die "usage: kernel.sh image base|tree|without|without-NAME fast|debug|kasan, late fast|debug|kasan, headers, selftests, initrd" ;;
 esac

@@ -4,21 +4,41 @@
 # Builds what the tests need, runs them, adds up.  The last line is
 # "N passed, N failed, N skipped"; every skip is listed with its reason.
 #
-#	test.sh			everything that fits into an hour
+#	test.sh			everything that fits into half an hour
 #	test.sh --full		the rest too
-#	test.sh --build-only [FLAVOUR...]
-#	test.sh --build-ready [FLAVOUR...]	with unfinished work in build/linux
+#	T='pci-* abi' test.sh	only the tests with these names
+#	test.sh --points	write the list of points of the last full run
+#	test.sh --build-only FLAVOUR...
+#	test.sh --build-ready FLAVOUR...	with unfinished work in build/linux
 
 . "$(dirname "$0")/lib.sh"
 
 H=$TOP/harness
 PARALLEL=2
+POINTS=$H/tests/points
+DURATIONS=$CACHE/durations
+
+# The tests that need no machine of their own: NAME, WHERE (test or full), COMMAND.
+HOST_TESTS='
+observe		test	$BUILD/bin/observe-selftest
+observe-ends	test	$H/observe/test.sh
+host		test	$H/tests/host.sh
+preflight	test	$H/tests/preflight.sh
+abi		test	$H/abi.sh test
+abi-layout	test	$H/abi.sh layout
+docs		test	$H/docs.sh
+cost		full	$H/cost.sh
+cost-pci	full	$H/cost-pci.sh
+kho-keys	full	$H/kho-keys.sh
+abi-controls	full	$H/abi.sh controls
+'
 
 # Both a first and a changed build: each step skips what is up to date.
 build_all()
 {
 	local flavour
 
+	[ $# -gt 0 ] || die "usage: test.sh --build-only FLAVOUR..."
 	[ -d "$BUILD/kernel" ] || need_space "$BUILD" 10
 	"$H/base.sh" >/dev/null
 	"$H/tree.sh" "$TREE_VERB"
@@ -31,29 +51,108 @@ build_all()
 	"$H/kernel.sh" selftests >/dev/null
 }
 
-# The kernel of the controls. vm.sh would build it too, with machines running beside.
-build_without()
+# What vm.sh would build too, one by one and with machines running beside.
+build_for_plan()
 {
-	"$H/kernel.sh" image without >/dev/null
+	local kernel flavours=fast
+
+	! grep -q ' debug$' "$RESULTS/plan" || flavours+=' debug'
+	! grep -q ' kasan$' "$RESULTS/plan" || flavours+=' kasan'
+	# shellcheck disable=SC2086 # a list
+	build_all $flavours
+	for kernel in $(grep '^without' "$RESULTS/kernels" | sort -u); do
+		"$H/kernel.sh" image "$kernel" >/dev/null
+	done
 }
 
-# One line "NAME FLAVOUR" per run.  Written down before anything is built: a
-# declaration that cannot be read must not make runs vanish.
+# wanted NAME: was it asked for? T holds names and patterns.
+wanted()
+{
+	local pattern
+
+	[ -n "${T-}" ] || return 0
+	set -f
+	for pattern in $T; do
+		# shellcheck disable=SC2254 # a pattern it is
+		case $1 in $pattern) set +f; return 0 ;; esac
+	done
+	set +f
+	return 1
+}
+
+# flavours_now FLAVOUR...: those of a declaration that run now. Whatever runs on the
+# debug kernel runs in a full run with the dear checkers, too.
+flavours_now()
+{
+	local flavour
+
+	for flavour; do
+		case $flavour in
+		none) ;;
+		fast) echo fast ;;
+		debug) echo "debug${FULL:+ kasan}" ;;
+		full) echo "${FULL:+fast}" ;;
+		full-debug) echo "${FULL:+debug kasan}" ;;
+		*) die "test.sh does not know the flavour '$flavour'." ;;
+		esac
+	done
+}
+
+# plan has one line "host NAME COMMAND..." or "vm NAME FLAVOUR" per run. It is
+# written before anything is built: a declaration that cannot be read must not
+# make runs vanish.
 plan_runs()
 {
-	local list name flavours about flavour
+	local list name flavours kernels about flavour where command
 
+	: >"$RESULTS/plan"
+	: >"$RESULTS/kernels"
 	list=$("$H/vm.sh" --list)
-	while IFS=$'\t' read -r name flavours about; do
-		for flavour in $flavours; do
-			case $flavour in
-			none) ;;
-			full) [ -z "$FULL" ] || echo "$name fast" ;;
-			full-debug) [ -z "$FULL" ] || echo "$name debug" ;;
-			*) echo "$name $flavour" ;;
-			esac
+	while IFS=$'\t' read -r name flavours kernels about; do
+		wanted "$name" || continue
+		# shellcheck disable=SC2086 # a list
+		for flavour in $(flavours_now $flavours); do
+			echo "vm $name $flavour" >>"$RESULTS/plan"
+			tr ' ' '\n' <<<"$kernels" >>"$RESULTS/kernels"
 		done
-	done <<<"$list" >"$RESULTS/plan"
+	done <<<"$list"
+	while read -r name where command; do
+		[ -n "$name" ] && wanted "$name" || continue
+		[ "$where" = test ] || [ -n "$FULL" ] || continue
+		echo "host $name $(eval "echo $command")" >>"$RESULTS/plan"
+	done <<<"$HOST_TESTS"
+	[ -s "$RESULTS/plan" ] ||
+		die "no test is called '${T-}': 'make vm-list' shows them."
+}
+
+# The longest first, by what they took here before; a guess for the others.
+longest_first()
+{
+	touch "$DURATIONS"
+	awk '
+	NR == FNR { took[$1] = $2; next }
+	{
+		label = $1 == "vm" && $3 != "fast" ? $2 "." $3 : $2
+		guess = $1 == "host" ? 100 : $3 == "fast" ? 10 : 50
+		print (label in took ? took[label] : guess), $0
+	}' "$DURATIONS" "$RESULTS/plan" | sort -s -k1,1nr | cut -d' ' -f2-
+}
+
+# run_one vm NAME FLAVOUR | host NAME COMMAND...
+run_one()
+{
+	local kind=$1 name=$2 label=$2 start status=0
+	shift 2
+
+	start=$(date +%s)
+	if [ "$kind" = host ]; then
+		host_test "$name" "$@"
+	else
+		[ "$1" = fast ] || label+=.$1
+		"$H/vm.sh" --flavour "$1" "$name" || status=$?
+		case $status in 0 | 1 | 4) ;; *) echo "FAIL $label: the harness failed" ;; esac
+	fi
+	echo "$label $(($(date +%s) - start))" >>"$RESULTS/times"
 }
 
 # A host test prints TAP; every line is kept with the test's name before it.
@@ -89,49 +188,118 @@ summary_line()
 	fi
 }
 
-run_host_tests()
-{
-	host_test observe "$BUILD/bin/observe-selftest"
-	[ -z "$FULL" ] || host_test cost "$H/cost.sh"
-	[ -z "$FULL" ] || host_test kho-keys "$H/kho-keys.sh"
-	[ -z "$FULL" ] || host_test cost-pci "$H/cost-pci.sh"
-	host_test observe-ends "$H/observe/test.sh"
-	host_test host "$H/tests/host.sh"
-	host_test preflight "$H/tests/preflight.sh"
-	host_test abi "$H/abi.sh" test
-	host_test abi-layout "$H/abi.sh" layout
-	host_test docs "$H/docs.sh"
-	[ -z "$FULL" ] || host_test abi-controls "$H/abi.sh" controls
-}
-
-run_vm_tests()
-{
-	xargs -a "$RESULTS/plan" -P "$PARALLEL" -L 1 bash -c '
-		"$0" --flavour "$2" "$1" || [ $? = 1 ] || [ $? = 4 ] ||
-			echo "FAIL $1 $2: the harness failed"' "$H/vm.sh" || true
-}
-
 # A planned run that left no result must not go unnoticed.
-collect_vm_results()
+collect_results()
 {
-	local name flavour label
+	local kind name flavour label tap
 
-	while read -r name flavour; do
-		label=$name
-		[ "$flavour" = fast ] || label+=.$flavour
-		if [ -s "$BUILD/vm/$label/tap" ]; then
-			cat "$BUILD/vm/$label/tap"
+	while read -r kind name flavour; do
+		label=$name tap=$RESULTS/$name.tap
+		if [ "$kind" = vm ]; then
+			[ "$flavour" = fast ] || label+=.$flavour
+			tap=$BUILD/vm/$label/tap
+		fi
+		if [ -s "$tap" ]; then
+			cat "$tap"
 		else
 			echo "not ok $label: left no result"
 		fi
-	done <"$RESULTS/plan" >"$RESULTS/vm.tap"
+	done <"$RESULTS/plan" >"$RESULTS/all"
+}
+
+# The points of this run as they are listed: without figures, which differ from
+# run to run. The pristine kernel's own selftests are only counted.
+points_of()
+{
+	sed -E 's/^(not )?ok //; s/ # SKIP.*//; s/ \(is [^)]*\)$//' "$1" |
+		awk '
+		/^base-/ { sub(/:.*/, ""); counted[$0]++; next }
+		{ gsub(/[0-9]+(\.[0-9]+)?/, "N"); print }
+		END { for (i in counted) print i ": " counted[i] " results" }' | LC_ALL=C sort | uniq -c |
+		sed -E 's/^ *([0-9]+) /\1 /'
+}
+
+# Whatever was checked once goes on being checked: a point of the list that did
+# not come, in a test that ran, is a failure.
+compare_points()
+{
+	local missing
+
+	[ -e "$POINTS" ] || return 0
+	points_of "$RESULTS/all" >"$RESULTS/points"
+	sed -E 's/^vm ([^ ]+) fast$/\1/; s/^vm ([^ ]+) ([^ ]+)$/\1.\2/; s/^host ([^ ]+) .*/\1/' \
+		"$RESULTS/plan" >"$RESULTS/labels"
+	missing=$(awk '
+	FILENAME == ARGV[1] { ran[$1] = 1; next }
+	{ n = $1; name = $0; sub(/^[0-9]+ /, "", name) }
+	FILENAME == ARGV[2] { came[name] = n; next }
+	/^#/ { next }
+	{
+		label = name
+		sub(/:.*/, "", label)
+		if (ran[label] && came[name] < n)
+			print "not ok " name " # came " came[name] + 0 " of " n " times: see harness/tests/points"
+	}' "$RESULTS/labels" "$RESULTS/points" "$POINTS")
+	[ -z "$missing" ] || echo "$missing" >>"$RESULTS/all"
+	compare_labels
+}
+
+# A test of the list that is in neither suite any more is a failure, too.
+compare_labels()
+{
+	local list
+
+	[ -z "${T-}" ] || return 0
+	list=$(FULL=1; "$H/vm.sh" --list | cut -f1,2 | tr '\t' ' ' | while read -r name flavours; do
+		# shellcheck disable=SC2086 # a list
+		flavours_now $flavours | tr ' ' '\n' | sed -n "s/^fast$/$name/p; s/^debug$/$name.debug/p; s/^kasan$/$name.kasan/p"
+	done
+	awk 'NF { print $1 }' <<<"$HOST_TESTS")
+	awk '
+	NR == FNR { known[$1] = 1; next }
+	/^#/ { next }
+	{
+		sub(/^[0-9]+ /, "")
+		sub(/:.*/, "")
+		if (!known[$0]++)
+			print "not ok " $0 ": is listed in harness/tests/points, and no suite runs it"
+	}' - "$POINTS" <<<"$list" >>"$RESULTS/all"
+}
+
+write_points()
+{
+	[ -s "$BUILD/results/all" ] && [ -e "$BUILD/results/is-full" ] ||
+		die "the list of points comes from a whole run: make test-full, then make points."
+	{
+		echo "# The points each test makes, how often, figures left out: 'make points' writes"
+		echo "# this list, and a run fails where one of them does not come."
+		points_of "$BUILD/results/all"
+	} >"$POINTS.new"
+	mv "$POINTS.new" "$POINTS"
+}
+
+# Where the time went, so that what is slow can be made fast.
+report_times()
+{
+	local all=$(($(date +%s) - STARTED)) built=$((BUILT - STARTED))
+
+	# What ran now is what the next run is ordered by.
+	awk 'NR == FNR { took[$1] = $2; next } !($1 in took) { took[$1] = $2 }
+	     END { for (i in took) print i, took[i] }' "$RESULTS/times" "$DURATIONS" >"$DURATIONS.new"
+	mv "$DURATIONS.new" "$DURATIONS"
+	echo
+	sort -k2,2nr "$RESULTS/times" | awk -v all=$all -v built=$built -v parallel=$PARALLEL '
+	{ sum += $2; if (NR <= 10) top = top sprintf("  %5d s  %s\n", $2, $1) }
+	END {
+		printf "Time: %d s, of which building %d s; %d runs took %d s, %d at a time (%d%% busy). The longest:\n%s",
+			all, built, NR, sum, parallel, all > built ? 100 * sum / parallel / (all - built) : 0, top
+	}'
 }
 
 total()
 {
 	local all=$RESULTS/all passed failed skipped
 
-	cat "$RESULTS"/*.tap >"$all"
 	skipped=$(grep -c '^ok.*# SKIP' "$all" || true)
 	failed=$(grep -c '^not ok' "$all" || true)
 	passed=$(($(grep -c '^ok' "$all" || true) - skipped))
@@ -150,25 +318,29 @@ total()
 	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
 }
 
-FULL= TREE_VERB=tree
+FULL='' TREE_VERB=tree RESULTS=$BUILD/results
 case ${1-} in
 --build-only) shift; build_all "$@"; exit ;;
 --build-ready) TREE_VERB=ready; shift; build_all "$@"; exit ;;
+--points) write_points; exit ;;
+--one) shift; run_one "$@"; exit ;;
 --full) FULL=1 ;;
 '') ;;
 *) die "usage: test.sh [--full]" ;;
 esac
 
-RESULTS=$BUILD/results
 take_lock "$BUILD/test.lock"
+STARTED=$(date +%s)
 rm -rf "$RESULTS" "$BUILD/vm"
 mkdir -p "$RESULTS"
+[ -z "$FULL" ] || [ -n "${T-}" ] || touch "$RESULTS/is-full"
 plan_runs
-build_all fast debug
-build_without
-step "host tests"
-run_host_tests
-step "tests in machines, $PARALLEL at a time"
-run_vm_tests
-collect_vm_results
+build_for_plan
+BUILT=$(date +%s)
+step "$(wc -l <"$RESULTS/plan") tests, $PARALLEL at a time, the longest first"
+: >"$RESULTS/times"
+longest_first | xargs -P "$PARALLEL" -L 1 "$0" --one || true
+collect_results
+compare_points
+report_times
 total

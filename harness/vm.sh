@@ -3,8 +3,8 @@
 #
 # Runs one test in a machine of its own and judges it.
 #
-#	vm.sh [--flavour fast|debug] NAME	harness/tests/NAME.test
-#	vm.sh --list				the tests and where they run
+#	vm.sh [--flavour fast|debug|kasan] NAME	harness/tests/NAME.test
+#	vm.sh --list				the tests, where they run, on which kernels
 #	vm.sh --about NAME			what it shows
 #	vm.sh boot-only --kernel BZIMAGE	does this kernel reach user space?
 #
@@ -22,10 +22,10 @@ reset_declaration()
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
 	PORTS=0 DEVICES=() PROGRAMS=() MODULES=() EXPECT=() OBSERVE=() SKIP=''
-	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=() PREFLIGHT=()
+	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=() PREFLIGHT=() LEAVES=()
 	# KASAN's shadow is allocated from KHO's scratch and counted into its
 	# size: left to itself the scratch is now and then too large to be had.
-	[ "$FLAVOUR" = fast ] ||
+	[ "$FLAVOUR" != kasan ] ||
 		MEMORY=2560M APPEND=' kho_scratch=640M,64M,64M'
 }
 
@@ -68,6 +68,13 @@ at() { OBSERVE+=(--at "$1:$2"); }
 skip() { SKIP=$*; }
 # A test point that matches may be skipped; any other skip is a failure.
 may_skip() { MAY_SKIP+=("$1"); }
+# A value that is not as it was when the first kernel started, and why: a regular
+# expression for "KEY BEFORE -> AFTER". Anything else that differs is a failure.
+leaves()
+{
+	[ $# -ge 2 ] || wrong "leaves $*: it reads REGEX REASON."
+	LEAVES+=("$1")
+}
 # One CPU whose clock counts instructions: costs become repeatable.
 icount() { ICOUNT=(-icount shift=0,align=off,sleep=off -seed 1) CPUS=1; }
 
@@ -125,7 +132,7 @@ list_tests()
 	for file in "$TESTS"/*.test; do
 		name=$(basename "$file" .test)
 		read_declaration "$name"
-		printf '%s\t%s\t%s\n' "$name" "$FLAVOURS" "$ABOUT"
+		printf '%s\t%s\t%s\t%s\n' "$name" "$FLAVOURS" "${IMAGES[*]}" "$ABOUT"
 	done
 }
 
@@ -384,6 +391,43 @@ refuse_undeclared_skips()
 	mv "$DIR/tap.checked" "$DIR/tap.part"
 }
 
+# Nothing is left behind: at the end of the last stage everything is as it was
+# when the first kernel reached user space (harness/guest/state.c).
+compare_state()
+{
+	[ -s "$DIR/state.log" ] || return 0
+	awk -v label="$LABEL" -v leaves="$(printf '%s\n' ${LEAVES[@]+"${LEAVES[@]}"} | paste -sd'|')" '
+	{ key = $2; value = $0; sub(/^[^ ]+ [^ ]+ ?/, "", value) }
+	$1 == "before" { before[key] = value; seen[key] = 1 }
+	$1 == "after" { after[key] = value; seen[key] = 1 }
+	END {
+		if (!("end" in before) || !("end" in after)) {
+			print "ok " label ": what is left behind # SKIP the last stage did not end in user space"
+			exit
+		}
+		for (key in seen) {
+			n++
+			if (before[key] == after[key])
+				continue
+			if (key ~ /config\/000$/ && only_stopped(before[key], after[key]))
+				continue
+			line = key " " before[key] " -> " after[key]
+			if (leaves != "" && line ~ leaves)
+				continue
+			print "# " line
+			bad++
+		}
+		print (bad ? "not ok " : "ok ") label ": nothing is left behind (is " bad + 0 " of " n " values)"
+	}
+	# Bus mastering that the firmware left on may be off: a kexec clears it.
+	function only_stopped(was, is,	digit) {
+		digit = index("0123456789abcdef", substr(was, 10, 1)) - 1
+		if (int(digit / 4) % 2 == 0)
+			return 0
+		return substr(was, 1, 9) sprintf("%x", digit - 4) substr(was, 11) == is
+	}' "$DIR/state.log" >>"$DIR/tap.part"
+}
+
 judge()
 {
 	local status=$1
@@ -394,6 +438,7 @@ judge()
 	*) point "not ok" "the machine: $(tail -n 1 "$DIR/observe.log")" ;;
 	esac
 	ktap_points
+	[ "$status" != 0 ] || compare_state
 	refuse_undeclared_skips
 	[ ! -e "$DIR/result.tsv" ] || check_expectations
 }
@@ -410,7 +455,7 @@ summary()
 		printf 'FAIL %-34s %3d good, %d bad, %d skipped, %d s (%s)\n' \
 			"$LABEL" "$good" "$bad" "$skipped" "$seconds" \
 			"${DIR#"$TOP"/}"
-		grep '^not ok' "$DIR/tap" | sed 's/^/     /'
+		grep -E '^(not ok|#)' "$DIR/tap" | sed 's/^/     /'
 		! grep -q "^not ok $LABEL: the machine" "$DIR/tap" ||
 			[ -n "${PROGRESS-}" ] ||
 			tail -n 20 "$DIR/observe.log" | sed 's/^/     | /'
@@ -465,8 +510,8 @@ FLAVOUR=fast
 while [ $# -gt 0 ]; do
 	case $1 in
 	--flavour)
-		[[ ${2-} =~ ^(fast|debug)$ ]] ||
-			die "there is no flavour '${2-}': use fast or debug."
+		[[ ${2-} =~ ^(fast|debug|kasan)$ ]] ||
+			die "there is no flavour '${2-}': use fast, debug or kasan."
 		FLAVOUR=$2
 		shift 2 ;;
 	--list) list_tests; exit ;;

@@ -17,6 +17,7 @@
 #include <linux/kexec.h>
 #include <linux/reboot.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "state.h"
 
 #define KSFT_SKIP	4
 #define CMDLINE_MAX	4096
@@ -332,6 +335,14 @@ static void __attribute__((noreturn)) start_next_kernel(void)
 	give_up("reboot(KEXEC): %s", strerror(errno));
 }
 
+/* A VMM that lives on would keep its device. */
+static void end_processes(void)
+{
+	kill(-1, SIGKILL);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
+}
+
 int main(void)
 {
 	int stage, status, more;
@@ -345,8 +356,15 @@ int main(void)
 	do_mount("host", "/host", "9p", MS_RDONLY,
 		 "trans=virtio,version=9p2000.L,msize=512000,cache=loose");
 
+	if (stage == 1)
+		state_report("before", tell);
 	more = load_next_kernel(stage + 1);
 	status = run_stage(stage);
+	if (!status && !more) {
+		end_processes();
+		state_settle();
+		state_report("after", tell);
+	}
 	if (status == KSFT_SKIP) {
 		tell("verdict skip stage %d asked for it", stage);
 	} else if (status) {

@@ -189,6 +189,12 @@ static const char *on_verdict(struct observe *o, char *args)
 	return NULL;
 }
 
+static const char *on_state(struct observe *o, char *args)
+{
+	fprintf(o->channel.state, "%s\n", args);
+	return NULL;
+}
+
 static const struct {
 	const char *word;
 	const char *(*act)(struct observe *o, char *args);
@@ -207,6 +213,7 @@ static const struct {
 	{ "kexec", on_kexec },
 	{ "adopted", on_adopted },
 	{ "finished", on_finished },
+	{ "state", on_state },
 	{ "verdict", on_verdict },
 };
 

@@ -169,6 +169,7 @@ static void open_logs(struct observe *o)
 	o->console.log = create("console.log");
 	o->channel.log = create("channel.log");
 	o->channel.ktap = create("ktap.log");
+	o->channel.state = create("state.log");
 	o->trace.log = create("trace.log");
 	o->trace.other = create("qemu.log");
 	o->qemu.log = o->trace.other;

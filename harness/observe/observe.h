@@ -399,7 +399,7 @@ struct observe;
 
 struct channel {
 	struct lines lines;
-	FILE *log, *ktap;
+	FILE *log, *ktap, *state;
 	char held[8][64];	/* words of syncs not answered yet */
 	unsigned int holds;
 	int hello;		/* the last kernel that said hello */
