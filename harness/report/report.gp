@@ -21,11 +21,11 @@ shade(p) = p eq "before" ? 0xf3f3f3 : p eq "shutdown" ? 0xf2a97e : \
 nice(p) = p eq "early_boot" ? "early boot" : p eq "user_space" ? "user space" : p
 
 height = panel * runs + 20.0
-set multiplot layout runs, 1 margins 0.07, 0.975, 60 / height, 1 - 36 / height spacing 0, 88 / height
+# Text stands in the column on the right, where no run can draw over it.
+set multiplot layout runs, 1 margins 0.07, 0.68, 60 / height, 1 - 36 / height spacing 0, 88 / height
 set border 3 lc rgb "#444444"
 set tics nomirror out textcolor rgb "#444444"
 set style fill solid 1.0 noborder
-set style textbox opaque fillcolor rgb "#ffffff" noborder margins 0.6, 0.4
 
 do for [i = 1:runs] {
 	arrivals = dir[i] . "/arrivals.tsv"
@@ -48,37 +48,38 @@ do for [i = 1:runs] {
 		offered = (x1 - first) * rate[i]
 		if (offered > top) { top = offered }
 	}
-	high = top * 1.22		# room for the names of the phases
+	high = top * 1.36		# room for the names of the phases
 	low = -top * 0.16		# and for the guest below
 	beat = -top * 0.08
-	wide = (x1 - x0) * 0.075
+	wide = (x1 - x0) * 0.11
 
 	unset arrow
 	unset label
 	unset object
-	set title name[i] font ",14" offset 0, -0.4 noenhanced
+	set label name[i] at graph 1.02, graph 0.97 left font ",14" noenhanced
+	set label note[i] at graph 1.02, graph 0.86 left textcolor rgb "#222222" font ",10.5" noenhanced
 	set xrange [x0 - (x1 - x0) * 0.005 : x1]
 	set yrange [low : high]
 	set ylabel "frame number" offset 0.5, 0 textcolor rgb "#444444"
 	set xlabel (kexec[i] ? "seconds after the kexec call" : "seconds after the first frame") offset 0, 0.6 textcolor rgb "#444444"
 	set ytics 0, (top > 2000 ? 500 : top > 800 ? 200 : top > 150 ? 100 : 20), top
-	set key at graph 0.99, graph 0.30 right bottom samplen 2 spacing 1.2 opaque fc rgb "#ffffff" noenhanced
+	set key at graph 1.02, graph 0.02 left bottom Left reverse samplen 2 spacing 1.2 noenhanced
 	if (kexec[i]) {
 		set arrow from 0, low to 0, high nohead lw 4 lc rgb "#b01e1e" front
-		set label "kexec" at 0, high * 0.96 right offset -0.8, 0 textcolor rgb "#b01e1e" font ",12" front
+		set label "kexec" at 0, high center offset 0, 0.7 textcolor rgb "#b01e1e" font ",12"
 	}
-	set label note[i] at first (kexec[i] ? (x1 - x0) * 0.035 : x0 + (x1 - x0) * 0.02), graph 0.80 left boxed textcolor rgb "#222222" font ",10.5" front noenhanced
-	set label "guest runs" at graph 0.004, first beat * 0.4 left textcolor rgb "#2c6e49" font ",9" front
 
 	plot phases using (($4 + $5) / 2000.0):((low + high) / 2):($4 / 1000.0):($5 / 1000.0):(low):(high):(shade(strcol(1))) \
 			with boxxyerror lc rgb variable notitle, \
 		[first:x1] (x - first) * rate[i] + 1 with lines dt 2 lw 1.2 lc rgb "#999999" title "wanted", \
 		arrivals using ($6 / 1000.0):1 with lines lw 1 lc rgb "#e08214" title "accepted by QEMU", \
-		arrivals using ($7 / 1000.0):1 with points pt 7 ps 0.35 lc rgb "#1f4e9c" title "landed in memory", \
-		heartbeat using ($3 / 1000.0):(beat * 1.3) with points pt 5 ps 0.3 lc rgb "#2c6e49" notitle, \
-		phases using (($4 + $5) / 2000.0):($5 - $4 >= 1000 * wide ? top * 1.14 : NaN):(nice(strcol(1))) \
+		arrivals using ($7 / 1000.0):1 with points pt 7 ps 0.35 lc rgb "#1f4e9c" notitle, \
+		keyentry with points pt 7 ps 0.8 lc rgb "#1f4e9c" title "landed in memory", \
+		heartbeat using ($3 / 1000.0):(beat) with points pt 5 ps 0.3 lc rgb "#2c6e49" notitle, \
+		keyentry with points pt 5 ps 0.8 lc rgb "#2c6e49" title "guest runs", \
+		phases using (($4 + $5) / 2000.0):($5 - $4 >= 1000 * wide ? top * 1.28 : NaN):(nice(strcol(1))) \
 			with labels font ",10.5" textcolor rgb "#555555" notitle, \
-		phases using (($4 + $5) / 2000.0):($5 - $4 < 1000 * wide && $5 - $4 > 130 * wide ? top * 1.19 : NaN):(nice(strcol(1))) \
+		phases using (($4 + $5) / 2000.0):($5 - $4 < 1000 * wide && $5 - $4 > 130 * wide ? top * 1.34 : NaN):(nice(strcol(1))) \
 			with labels right rotate by 90 font ",9" textcolor rgb "#555555" notitle
 }
 unset multiplot
