@@ -67,7 +67,6 @@ check_patches()
 
 	for patch in "$BUILD"/series/[0-9]*.patch; do
 		name=$(basename "$patch")
-		[ "$name" != 0000-cover-letter.patch ] || continue
 		count=$((count + 1))
 		if (cd "$TREE" && scripts/checkpatch.pl --strict --ignore "$IGNORE" "$patch") \
 			>"$CHECK/checkpatch.log" 2>"$CHECK/checkpatch.errors"; then

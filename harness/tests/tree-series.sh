@@ -8,9 +8,9 @@ test_git_am_gives_the_identical_tree()
 	be_somebody
 	works series
 	same "$(ls "$REPO/build/series" | paste -sd' ')" \
-		'0000-cover-letter.patch 0001-luo-add-the-wire.patch 0002-pci-add-live-update.patch'
+		'0000-cover-letter.mbox 0001-luo-add-the-wire.patch 0002-pci-add-live-update.patch'
 	git clone -q "$SCRATCH"/cache/pci-liveupdate/base/*/linux "$SCRATCH/pristine"
-	works git -C "$SCRATCH/pristine" am "$REPO"/build/series/000[1-9]*.patch
+	works git -C "$SCRATCH/pristine" am "$REPO"/build/series/*.patch
 	same "$(git -C "$SCRATCH/pristine" rev-parse 'HEAD^{tree}')" \
 		"$(in_tree rev-parse 'HEAD^{tree}')"
 	same "$(git -C "$SCRATCH/pristine" log --format='%an <%ae> %s' -2 --reverse)" \
@@ -23,10 +23,10 @@ test_generated_cover_letter()
 {
 	be_somebody
 	works series
-	grep -q '^Subject: \[PATCH 0/2\] PCI: live update' "$REPO/build/series/0000-cover-letter.patch" ||
+	grep -q '^Subject: \[PATCH 0/2\] PCI: live update' "$REPO/build/series/0000-cover-letter.mbox" ||
 		fail "no subject"
-	grep -q '^Linux 7\.3\.9\.$' "$REPO/build/series/0000-cover-letter.patch" || fail "no version"
-	! grep -q '\*\*\*' "$REPO/build/series/0000-cover-letter.patch" || fail "left to be filled in"
+	grep -q '^Linux 7\.3\.9\.$' "$REPO/build/series/0000-cover-letter.mbox" || fail "no version"
+	! grep -q '\*\*\*' "$REPO/build/series/0000-cover-letter.mbox" || fail "left to be filled in"
 }
 
 test_written_cover_letter()
@@ -34,7 +34,7 @@ test_written_cover_letter()
 	be_somebody
 	printf 'Our subject & more\n\nFirst \\1.\n\nSecond.\n' >"$REPO/patches/cover-letter.txt"
 	works series
-	same "$(sed -n '/^Subject/,/^Some Body/p' "$REPO/build/series/0000-cover-letter.patch")" \
+	same "$(sed -n '/^Subject/,/^Some Body/p' "$REPO/build/series/0000-cover-letter.mbox")" \
 		"$(printf 'Subject: [PATCH 0/2] Our subject & more\n\nFirst \\1.\n\nSecond.\n\nSome Body (2):')"
 }
 

@@ -69,7 +69,9 @@ series()
 	signed=$(sign $(tree_git rev-list --reverse "$BASE..HEAD"))
 	as_exporter format-patch -q -s --cover-letter --numbered --no-renames --no-signature \
 		--abbrev=12 -o "$out" "$BASE..$signed"
-	fill_cover "$out/0000-cover-letter.patch"
+	# git am takes *.patch, and stops at a patch that changes nothing.
+	mv "$out/0000-cover-letter.patch" "$out/0000-cover-letter.mbox"
+	fill_cover "$out/0000-cover-letter.mbox"
 	rm -rf "$BUILD/series"
 	mv "$out" "$BUILD/series"
 	step "exported $(tree_git rev-list --count "$BASE..HEAD") patches to build/series"
