@@ -73,11 +73,13 @@ series: tree
 	@$(H)/tree.sh series
 
 #: make abi-check     has what crosses a live update changed?
-abi-check: kernels
+abi-check: deps tree
+	@$(H)/kernel.sh image tree fast >/dev/null
 	@$(H)/abi.sh check
 
 #: make abi-update    describe what was appended to it
-abi-update: kernels
+abi-update: deps tree
+	@$(H)/kernel.sh image tree fast >/dev/null
 	@$(H)/abi.sh update
 
 #: make fuzz          libFuzzer on it, for a minute or FOR=seconds
@@ -86,7 +88,7 @@ fuzz: deps tree
 	@$(H)/abi.sh fuzz $(FOR)
 
 #: make check-series  what a maintainer would check first
-check-series: series
+check-series: deps series
 	@$(H)/check-series.sh
 
 #: make clean         remove build/; the cache stays

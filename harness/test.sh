@@ -38,7 +38,7 @@ build_all()
 {
 	local flavour
 
-	[ $# -gt 0 ] || die "usage: test.sh --build-only FLAVOUR..."
+	[ $# -gt 0 ] || die "build which kernel of the series? Name fast, debug or kasan."
 	[ -d "$BUILD/kernel" ] || need_space "$BUILD" 10
 	"$H/base.sh" >/dev/null
 	"$H/tree.sh" "$TREE_VERB"

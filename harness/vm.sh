@@ -136,12 +136,20 @@ list_tests()
 	done
 }
 
+# built FILE WHAT...: FILE, and kernel.sh builds it when it is missing. So no
+# caller can forget to; "make test" and "make vm" also bring it up to date.
+built()
+{
+	[ -e "$1" ] || "$KERNEL" "${@:2}" >/dev/null
+	echo "$1"
+}
+
 image_of()
 {
 	case $1 in
 	base) "$KERNEL" image base fast ;;	# pristine: the baseline
 	without | without-*) "$KERNEL" image "$1" ;;	# mechanisms off
-	tree) echo "$BUILD/kernel/$FLAVOUR/arch/x86/boot/bzImage" ;;
+	tree) built "$BUILD/kernel/$FLAVOUR/arch/x86/boot/bzImage" image tree "$FLAVOUR" ;;
 	/*) echo "$1" ;;
 	*) die "a stage's kernel is 'base', 'tree', 'without' or 'without-NAME', not '$1'." ;;
 	esac
@@ -218,7 +226,7 @@ fill_share()
 	mkdir -p "$share/bin" "$share/modules"
 	cp "$TOP/harness/guest/"{must_fail,must_die,must_be_killed,pci_stopped} \
 		"$TOP/harness/guest/liveupdate-preflight" "$share/bin/"
-	cp -r "$BUILD/selftests/tools/lib" "$share/"
+	cp -r "$(built "$BUILD/selftests/tools/lib" selftests)" "$share/"
 	cp "$BUILD/selftests/tools/liveupdate-preflight" "$share/lib/"
 	ln -f "$BUILD/initrd" "$share/initrd" 2>/dev/null ||
 		cp "$BUILD/initrd" "$share/initrd"
@@ -226,14 +234,13 @@ fill_share()
 		echo "${STAGES[n]}" >"$share/stage$n"
 		cmdline "$n" >"$share/cmdline$n"
 		image=$(image_of "${IMAGES[n - 1]}")
-		[ -e "$image" ] || die "there is no kernel $image: run 'make kernels'."
+		[ -e "$image" ] || die "there is no kernel $image."
 		cp "$image" "$share/kernel$n"
 		[ "$n" = 1 ] || preflight_of "$n" >"$share/preflight$n"
 	done
 	for program in ${PROGRAMS[@]+"${PROGRAMS[@]}"}; do
-		[ -e "$BUILD/selftests/$program" ] ||
-			die "the test program $program is not built: run 'make selftests'."
-		cp "$BUILD/selftests/$program" "$share/bin/"
+		cp "$(built "$BUILD/selftests/$program" selftests)" "$share/bin/" ||
+			die "there is no test program $program, see selftests() in harness/kernel.sh."
 	done
 	for module in ${MODULES[@]+"${MODULES[@]}"}; do
 		[ "$module" != late/vfio-pci-late ] ||
