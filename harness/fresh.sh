@@ -10,7 +10,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$TOP/harness/apt.sh"
 
-COMMANDS=${COMMANDS:-make demo && make test}
+COMMANDS=${COMMANDS:-.ci/run}
 
 make_root()
 {

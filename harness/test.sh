@@ -24,6 +24,7 @@ observe		test	$BUILD/bin/observe-selftest
 observe-ends	test	$H/observe/test.sh
 host		test	$H/tests/host.sh
 preflight	test	$H/tests/preflight.sh
+readme		test	$H/tests/readme.sh
 abi		test	$H/abi.sh test
 abi-layout	test	$H/abi.sh layout
 docs		test	$H/docs.sh
