@@ -14,8 +14,9 @@ CLANG_VERSION=${CLANG_VERSION:-19}
 TREE=$BUILD/linux
 CHECK=$BUILD/check
 SOURCE=$CHECK/linux
-# CAMELCASE: libelf has its own way with names.
-IGNORE=FILE_PATH_CHANGES,MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,CAMELCASE
+# CAMELCASE: libelf has its own way with names. MACRO_ARG_REUSE: a declaration
+# names a field more than once, for its offset and its size, which has no effect.
+IGNORE=FILE_PATH_CHANGES,MISSING_SIGN_OFF,NO_AUTHOR_SIGN_OFF,CAMELCASE,MACRO_ARG_REUSE
 FRAGMENT=tools/testing/selftests/liveupdate/config.fast
 
 # A header with more users than this is left to the next boundary.

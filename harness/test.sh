@@ -32,6 +32,7 @@ cost		full	$H/cost.sh
 cost-pci	full	$H/cost-pci.sh
 kho-keys	full	$H/kho-keys.sh
 abi-controls	full	$H/abi.sh controls
+abi-grow	full	$H/abi.sh grow
 '
 
 # Both a first and a changed build: each step skips what is up to date.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What of linux/luo/pci.h can be told to be wrong without looking at hardware.
- *
- * Nothing here knows struct pci_dev, so that the tests of the wire can build it
- * for user space.
+ * Declaration of what linux/luo/pci.h describes, and the checks that do not need
+ * the hardware. Nothing here depends on struct pci_dev, so that the tests can
+ * build it for user space.
  */
 
 #include <linux/array_size.h>
+#include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/log2.h>
 #include <linux/luo_abi.h>
@@ -17,36 +17,57 @@
 
 #include "liveupdate_wire.h"
 
-#define PCI_LIVEUPDATE_FLAGS	(LUO_PCI_INTX_STUCK | LUO_PCI_IO_WINDOW | \
-				 LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64)
-
 LUO_TAG(pci_liveupdate_tag,
 	.name = LUO_PCI_TAG,
 	.kind = LUO_ABI_TAG_FLB,
 	.magic = LUO_ABI_MAGIC_PCI,
 	.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
 
+static const struct luo_abi_field pci_device_fields[] = {
+	LUO_ABI_FIELDS(struct luo_pci_device, segment, devfn),
+	LUO_ABI_VALUES(struct luo_pci_device, kind,
+		       BIT_ULL(LUO_PCI_FUNCTION) | BIT_ULL(LUO_PCI_BRIDGE),
+		       LUO_ABI_ALWAYS),
+	LUO_ABI_FIELDS(struct luo_pci_device, vendor, command),
+	LUO_ABI_FLAGS(struct luo_pci_device, flags,
+		      LUO_PCI_INTX_STUCK | LUO_PCI_IO_WINDOW |
+		      LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64, LUO_ABI_ALWAYS),
+	LUO_ABI_FIELDS(struct luo_pci_device, vf_buses, owner),
+};
+
+static const struct luo_abi_field pci_bar_fields[] = {
+	LUO_ABI_FIELDS(struct luo_pci_bar, device, width),
+	LUO_ABI_RESERVED(struct luo_pci_bar, reserved),
+	LUO_ABI_FIELDS(struct luo_pci_bar, value, size),
+};
+
+static const struct luo_abi_field pci_register_fields[] = {
+	LUO_ABI_FIELDS(struct luo_pci_register, device, value),
+	LUO_ABI_VALUES(struct luo_pci_register, width, BIT_ULL(2) | BIT_ULL(4),
+		       LUO_ABI_ALWAYS),
+};
+
 static const struct luo_abi_type pci_liveupdate_types[] = {
 	{
-		.type = LUO_PCI_DEVICES,
-		.size = sizeof(struct luo_pci_device),
-		.min_size = sizeof(struct luo_pci_device),
+		LUO_ABI_TYPE(LUO_PCI_DEVICES, struct luo_pci_device, 144,
+			     pci_device_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,
 		.max_entries = 1 << 12,
 	},
 	{
-		.type = LUO_PCI_BARS,
-		.size = sizeof(struct luo_pci_bar),
-		.min_size = sizeof(struct luo_pci_bar),
+		LUO_ABI_TYPE(LUO_PCI_BARS, struct luo_pci_bar, 24,
+			     pci_bar_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,
 		.max_entries = 1 << 16,
 	},
 	{
-		.type = LUO_PCI_REGISTERS,
-		.size = sizeof(struct luo_pci_register),
-		.min_size = sizeof(struct luo_pci_register),
+		LUO_ABI_TYPE(LUO_PCI_REGISTERS, struct luo_pci_register, 16,
+			     pci_register_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,
 		.max_entries = 1 << 18,
@@ -62,7 +83,7 @@ const struct luo_abi_format pci_liveupdate_format = {
 #define REFUSE(r, record, type, field, expected, found)			\
 	luo_abi_refuse(r, record, offsetof(type, field), expected, found)
 
-/* The @nr'th device, counted from 1. A reader has no memory, so it walks. */
+/* Find device number @nr, counted from 1, by iterating over all before it. */
 static bool pci_wire_device(struct luo_abi_reader *r, u32 nr,
 			    struct luo_pci_device *dev)
 {
@@ -77,7 +98,7 @@ static bool pci_wire_device(struct luo_abi_reader *r, u32 nr,
 	return false;
 }
 
-static u64 pci_wire_place(const struct luo_pci_device *dev)
+static u64 pci_wire_sbdf(const struct luo_pci_device *dev)
 {
 	return (u64)dev->segment << 16 | dev->bus << 8 | dev->devfn;
 }
@@ -95,7 +116,7 @@ static bool pci_wire_owner_is_valid(const struct luo_pci_device *dev)
 	       (dev->kind == LUO_PCI_FUNCTION) == (len > 0);
 }
 
-static bool pci_wire_has_bridge_parts(const struct luo_pci_device *dev)
+static bool pci_wire_has_bridge_fields(const struct luo_pci_device *dev)
 {
 	u32 any = dev->bus_numbers | dev->io_upper;
 
@@ -112,13 +133,7 @@ static int pci_wire_check_device(struct luo_abi_reader *r,
 	bool function = dev->kind == LUO_PCI_FUNCTION;
 	struct luo_pci_device parent;
 
-	if (dev->kind != LUO_PCI_FUNCTION && dev->kind != LUO_PCI_BRIDGE)
-		return REFUSE(r, record, struct luo_pci_device, kind,
-			      LUO_PCI_FUNCTION, dev->kind);
-	if (dev->flags & ~PCI_LIVEUPDATE_FLAGS)
-		return REFUSE(r, record, struct luo_pci_device, flags,
-			      PCI_LIVEUPDATE_FLAGS, dev->flags);
-	if (function && pci_wire_has_bridge_parts(dev))
+	if (function && pci_wire_has_bridge_fields(dev))
 		return REFUSE(r, record, struct luo_pci_device, bus_numbers, 0,
 			      dev->bus_numbers);
 	if (function != !!dev->handle)
@@ -142,18 +157,18 @@ static int pci_wire_check_devices(struct luo_abi_reader *r)
 	const struct luo_abi_record *record;
 	struct luo_pci_device dev;
 	struct luo_abi_array_it it;
-	u64 place, last = 0;
+	u64 sbdf, last = 0;
 	u32 nr = 0;
 	int err;
 
 	record = luo_abi_next(r, NULL, LUO_PCI_DEVICES);
 	luo_abi_array_begin(&it, record);
 	while (luo_abi_array_next(&it, &dev, sizeof(dev))) {
-		place = pci_wire_place(&dev);
-		if (nr++ && place <= last)
+		sbdf = pci_wire_sbdf(&dev);
+		if (nr++ && sbdf <= last)
 			return REFUSE(r, record, struct luo_pci_device, segment,
-				      last + 1, place);
-		last = place;
+				      last + 1, sbdf);
+		last = sbdf;
 		err = pci_wire_check_device(r, record, &dev, nr);
 		if (err)
 			return err;
@@ -162,7 +177,7 @@ static int pci_wire_check_devices(struct luo_abi_reader *r)
 	return 0;
 }
 
-/* Walks devices beside something that is in their order. */
+/* Iterates over the devices in step with entries that are in their order. */
 struct pci_wire_devices {
 	struct luo_abi_array_it it;
 	struct luo_pci_device dev;
@@ -214,8 +229,8 @@ static bool pci_wire_bar_is_rom(u16 offset)
 }
 
 /*
- * The bits of a BAR that say what it is: PCIe 7.5.1.2.1, 7.5.1.2.4, and the
- * smallest that it can decode there.
+ * Return the smallest size a BAR can decode, and in @type the mask of the bits
+ * that hold its type (PCIe 7.5.1.2.1, 7.5.1.2.4).
  */
 static u64 pci_wire_bar_smallest(const struct luo_pci_bar *bar, u64 *type)
 {
@@ -240,7 +255,7 @@ static bool pci_wire_bar_is_wide(const struct luo_pci_bar *bar)
 	       PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
-/* Without a reader: for the writer, before it is too late. */
+/* @r is NULL when the writer checks a BAR before the kexec. */
 static int pci_wire_refuse_bar(struct luo_abi_reader *r,
 			       const struct luo_abi_record *record,
 			       size_t offset, u64 expected, u64 found)
@@ -272,18 +287,16 @@ static int pci_wire_check_bar(struct luo_abi_reader *r,
 	    (limit && bar->value >= limit))
 		return pci_wire_refuse_bar(r, record, BAR(value),
 					   0, bar->value);
-	if (bar->reserved)
-		return pci_wire_refuse_bar(r, record, BAR(reserved),
-					   0, bar->reserved);
 
 	return 0;
 }
 
 /**
- * pci_liveupdate_check_bar - Would the next kernel believe a BAR?
+ * pci_liveupdate_check_bar - Check whether the next kernel would accept a BAR.
  * @bar: The BAR.
  *
- * Return: 0, or -EBADMSG.
+ * Context: Any.
+ * Return: 0, or -EBADMSG if its size, width or value is invalid.
  */
 int pci_liveupdate_check_bar(const struct luo_pci_bar *bar)
 {
@@ -338,21 +351,19 @@ static int pci_wire_check_registers(struct luo_abi_reader *r)
 		    devices.dev.kind != LUO_PCI_FUNCTION)
 			return REFUSE(r, record, struct luo_pci_register,
 				      device, devices.nr, reg.device);
-		if (reg.width != 2 && reg.width != 4)
-			return REFUSE(r, record, struct luo_pci_register,
-				      width, 4, reg.width);
 	}
 
 	return 0;
 }
 
 /**
- * pci_liveupdate_check - Check what the records mean.
- * @r: A blob of %LUO_PCI_TAG that luo_abi_open() or luo_abi_check() found to be
- *     whole.
+ * pci_liveupdate_check - Check the values of a blob's arrays.
+ * @r: A blob of %LUO_PCI_TAG that passed luo_abi_open() or luo_abi_check().
  *
- * After it all that is left to compare is the hardware.
+ * The hardware is not accessed: comparing it with the blob is left to the
+ * caller.
  *
+ * Context: Any.
  * Return: 0, or -EBADMSG with the reason in @r.
  */
 int pci_liveupdate_check(struct luo_abi_reader *r)

@@ -29,29 +29,53 @@ static LUO_TAG(example_tag,
 
 #define EXAMPLE_MAX_COUNTERS	16
 
+static const struct luo_abi_field example_counter_fields[] = {
+	LUO_ABI_FIELDS(struct luo_example_counter, id, id),
+	LUO_ABI_RESERVED(struct luo_example_counter, reserved),
+	LUO_ABI_FIELDS(struct luo_example_counter, value, value),
+	LUO_ABI_APPENDED(struct luo_example_counter, limit,
+			 LUO_EXAMPLE_INCOMPAT_LIMIT),
+};
+
+static const struct luo_abi_feature example_counter_features[] = {
+	{ LUO_EXAMPLE_COUNTER_DOWN, LUO_EXAMPLE_INCOMPAT_DOWN },
+};
+
+static const struct luo_abi_field example_sample_fields[] = {
+	LUO_ABI_FIELDS(struct luo_example_sample, id, id),
+	LUO_ABI_RESERVED(struct luo_example_sample, reserved),
+	LUO_ABI_FIELDS(struct luo_example_sample, value, time),
+	LUO_ABI_APPENDED(struct luo_example_sample, error,
+			 LUO_EXAMPLE_INCOMPAT_ERROR),
+};
+
+static const struct luo_abi_field example_note_fields[] = {
+	LUO_ABI_FIELDS(struct luo_example_note, id, id),
+	LUO_ABI_RESERVED(struct luo_example_note, reserved),
+	LUO_ABI_FIELDS(struct luo_example_note, text, text),
+};
+
 static const struct luo_abi_type example_types[] = {
 	{
-		.type = LUO_EXAMPLE_COUNTER,
-		.size = sizeof(struct luo_example_counter),
-		.min_size = offsetofend(struct luo_example_counter, value),
-		.incompat = LUO_EXAMPLE_COUNTER_DOWN,
+		LUO_ABI_TYPE(LUO_EXAMPLE_COUNTER, struct luo_example_counter,
+			     16, example_counter_fields),
+		.features = example_counter_features,
+		.nr_features = ARRAY_SIZE(example_counter_features),
+		.needs = LUO_ABI_ALWAYS,
 		.max = EXAMPLE_MAX_COUNTERS,
-		.tail_needs = LUO_EXAMPLE_INCOMPAT_LIMIT,
-		.incompat_needs = LUO_EXAMPLE_INCOMPAT_DOWN,
 	},
 	{
-		.type = LUO_EXAMPLE_SAMPLES,
-		.size = sizeof(struct luo_example_sample),
-		.min_size = offsetofend(struct luo_example_sample, time),
+		LUO_ABI_TYPE(LUO_EXAMPLE_SAMPLES, struct luo_example_sample,
+			     24, example_sample_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 2,
 		.max_entries = 1000,
-		.tail_needs = LUO_EXAMPLE_INCOMPAT_ERROR,
 	},
 	{
-		.type = LUO_EXAMPLE_NOTE,
-		.size = sizeof(struct luo_example_note),
-		.min_size = sizeof(struct luo_example_note),
+		LUO_ABI_TYPE(LUO_EXAMPLE_NOTE, struct luo_example_note,
+			     32, example_note_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.max = EXAMPLE_MAX_COUNTERS,
 	},
 };
@@ -141,10 +165,6 @@ static int example_read_counters(struct luo_abi_reader *r,
 			return luo_abi_refuse(r, record,
 					      offsetof(struct luo_example_counter, id),
 					      1, counter.id);
-		if (counter.reserved)
-			return luo_abi_refuse(r, record,
-					      offsetof(struct luo_example_counter, reserved),
-					      0, counter.reserved);
 		if (counter.limit && counter.value >= counter.limit)
 			return luo_abi_refuse(r, record,
 					      offsetof(struct luo_example_counter, value),
@@ -173,9 +193,6 @@ static int example_read_samples(struct luo_abi_reader *r,
 			if (!example_has_counter(r, sample.id, NULL))
 				return luo_abi_refuse(r, record, 0, 1,
 						      sample.id);
-			if (sample.reserved)
-				return luo_abi_refuse(r, record, 0, 0,
-						      sample.reserved);
 			count++;
 			values += sample.value;
 			times += sample.time;
@@ -200,10 +217,6 @@ static int example_read_notes(struct luo_abi_reader *r,
 			return luo_abi_refuse(r, record,
 					      offsetof(struct luo_example_note, id),
 					      1, note.id);
-		if (note.reserved)
-			return luo_abi_refuse(r, record,
-					      offsetof(struct luo_example_note, reserved),
-					      0, note.reserved);
 		luo_abi_say(text, "note on %u: %.*s\n", note.id,
 			    (int)sizeof(note.text), note.text);
 	}

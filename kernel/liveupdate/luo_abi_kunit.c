@@ -187,9 +187,17 @@ static const struct luo_abi_tag cost_tag = {
 
 static u64 cost_of_check(struct kunit *test, void *mem, size_t size)
 {
+	const struct luo_abi_field field = {
+		.size = size - sizeof(struct luo_abi_record),
+		.needs = LUO_ABI_ALWAYS,
+	};
 	const struct luo_abi_type type = {
 		.type = COST_RECORD,
-		.size = size - sizeof(struct luo_abi_record),
+		.size = field.size,
+		.first_size = field.size,
+		.fields = &field,
+		.nr_fields = 1,
+		.needs = LUO_ABI_ALWAYS,
 		.max = U32_MAX,
 	};
 	const struct luo_abi_format format = {
@@ -242,6 +250,8 @@ static int luo_abi_test_init(struct kunit *test)
 {
 	luo_abi_suite_use(NULL);
 	kunit_activate_static_stub(test, luo_abi_map, luo_abi_suite_map);
+	kunit_activate_static_stub(test, luo_tag_is_freezing,
+				   luo_abi_suite_is_freezing);
 
 	return 0;
 }

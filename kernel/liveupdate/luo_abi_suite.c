@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the tests of every tag have in common: blobs in memory where nothing is
- * behind them, so that KASAN and ASAN see who reads too far, and mutants.
+ * The common part of the tests of all tags: blobs in memory of just their size,
+ * so that KASAN and ASAN find accesses behind them, and mutants.
  */
 
 #include <linux/align.h>
@@ -32,7 +32,7 @@ const struct luo_abi_suite *const luo_abi_suites[] = {
 
 const unsigned int luo_abi_nr_suites = ARRAY_SIZE(luo_abi_suites);
 
-/* Add to what a reader says it has understood. */
+/* Append to the description of what a reader has read. */
 void luo_abi_say(struct luo_abi_text *text, const char *fmt, ...)
 {
 	va_list args;
@@ -45,7 +45,7 @@ void luo_abi_say(struct luo_abi_text *text, const char *fmt, ...)
 
 /* --- states */
 
-/* Blocks for an array of @count entries; NULL if memory is short. */
+/* Allocate blocks for @count entries; NULL if there is no memory. */
 struct kho_block_set *luo_abi_state_array(struct luo_abi_state *state,
 					  size_t entry_size, u64 count)
 {
@@ -139,7 +139,7 @@ void luo_abi_image_free(struct luo_abi_image *image)
 	image->blob = NULL;
 }
 
-/* Is the blob no longer the one in @data, that it was loaded from? */
+/* Return: true if the blob differs from @data, from which it was loaded. */
 bool luo_abi_image_changed(const struct luo_abi_image *image, const u8 *data)
 {
 	const struct luo_abi_header *head = (const void *)data;
@@ -159,13 +159,13 @@ static int luo_abi_image_index(const struct luo_abi_image *image, u64 phys)
 	return i < image->nr_blocks ? (int)i : -1;
 }
 
-/* What is at @phys, or NULL: as if the image was handed over. */
+/* Find what is at @phys as if the image were preserved memory; or NULL. */
 const void *luo_abi_image_map(const struct luo_abi_image *image, u64 phys,
 			      unsigned int *order)
 {
 	int i = luo_abi_image_index(image, phys);
 
-	/* Larger than a page, so that nobody takes it for a block. */
+	/* Larger than a page, so that it is not taken for a block. */
 	*order = 1;
 	if (phys == LUO_ABI_SUITE_PHYS)
 		return image->blob;
@@ -176,7 +176,7 @@ const void *luo_abi_image_map(const struct luo_abi_image *image, u64 phys,
 	return image->blocks[i];
 }
 
-/* The block at @phys has an owner from now on. Return: true if it had none. */
+/* Take over the block at @phys. Return: false if it was taken over before. */
 bool luo_abi_image_take(struct luo_abi_image *image, u64 phys)
 {
 	int i = luo_abi_image_index(image, phys);
@@ -255,7 +255,7 @@ static void luo_abi_image_seal_blob(struct luo_abi_image *image)
 					    image->blob_size));
 }
 
-/* Make all checksums right, as far as what they cover can be told. */
+/* Make all checksums right, as far as their extent is valid. */
 void luo_abi_image_seal(struct luo_abi_image *image)
 {
 	struct luo_abi_record *record = NULL;
@@ -361,7 +361,7 @@ static u32 luo_abi_below(struct luo_abi_rng *rng, u32 limit)
 	return (luo_abi_random(rng) >> 33) % limit;
 }
 
-/* A number somebody may not have thought of, or near one that is right. */
+/* Return an unusual number, or one close to @right. */
 static u64 luo_abi_odd_number(struct luo_abi_rng *rng, u64 right)
 {
 	static const u64 odd[] = {
@@ -517,7 +517,7 @@ static void luo_abi_mutate_record(struct luo_abi_image *image,
 	}
 }
 
-/* Take a record away, double it, make it shorter or longer. */
+/* Remove a record, repeat it, make it shorter or longer. */
 static void luo_abi_mutate_extent(struct luo_abi_image *image,
 				  struct luo_abi_rng *rng)
 {
@@ -540,7 +540,7 @@ static void luo_abi_mutate_extent(struct luo_abi_image *image,
 			return;
 		break;
 	case 1:
-		/* Behind itself, up to more often than it may be there. */
+		/* Up to more often than allowed. */
 		more = 1 + luo_abi_below(rng, 20);
 		if (!luo_abi_image_resize(image, old + more * size))
 			return;
@@ -577,7 +577,7 @@ static void luo_abi_mutate_extent(struct luo_abi_image *image,
 	head->total_size = image->blob_size;
 }
 
-/* A header that is longer than anybody knows. */
+/* Make the header longer than any reader knows. */
 static void luo_abi_mutate_longer_header(struct luo_abi_image *image,
 					 struct luo_abi_rng *rng)
 {
@@ -595,6 +595,25 @@ static void luo_abi_mutate_longer_header(struct luo_abi_image *image,
 	head->total_size += more;
 }
 
+/* An array that no reader knows, whose chain has no end. */
+static void luo_abi_mutate_endless(struct luo_abi_image *image,
+				   struct luo_abi_rng *rng)
+{
+	struct luo_abi_array *array = luo_abi_any_array(image, rng);
+	u32 last = luo_abi_below(rng, image->nr_blocks);
+
+	if (!array)
+		return;
+	luo_abi_record_of(array)->type = LUO_ABI_RECORD_ARRAY |
+					 (0x1000 + luo_abi_below(rng, 0x1000));
+	array->head = image->block_phys;
+	array->count = luo_abi_odd_number(rng, ~0ULL);
+	image->blocks[last]->next = image->block_phys;
+	for (u32 i = 0; i < last; i++)
+		image->blocks[i]->next = image->block_phys +
+					 (i + 1) * KHO_BLOCK_SIZE;
+}
+
 static void luo_abi_mutate_array(struct luo_abi_image *image,
 				 struct luo_abi_rng *rng)
 {
@@ -608,7 +627,7 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 		return;
 	block = image->blocks[luo_abi_below(rng, image->nr_blocks)];
 
-	switch (luo_abi_below(rng, 11)) {
+	switch (luo_abi_below(rng, 12)) {
 	case 0:
 		array->head = luo_abi_odd_number(rng, array->head);
 		break;
@@ -635,13 +654,16 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 	case 7:
 		block->count = luo_abi_odd_number(rng, block->count);
 		break;
+	case 8:
+		luo_abi_mutate_endless(image, rng);
+		break;
 	default:
 		array->crc ^= 1U << luo_abi_below(rng, 32);
 		break;
 	}
 }
 
-/* The blob is sealed, but one of its arrays is not. */
+/* Damage the checksum of an array in a blob that is sealed. */
 static void luo_abi_mutate_array_crc(struct luo_abi_image *image,
 				     struct luo_abi_rng *rng)
 {
@@ -656,14 +678,14 @@ static void luo_abi_mutate_array_crc(struct luo_abi_image *image,
 /**
  * luo_abi_mutate - Damage an image.
  * @image: The image.
- * @rng:   Decides about the damage.
- * @phys:  Where to read the blob.
+ * @rng:   Selects the damage.
+ * @phys:  The address to read the blob from.
  *
- * Nine of ten are sealed again: a damage the checksum notices is found before
- * anything behind it is looked at.
+ * Nine of ten images are sealed again, as the reader looks at nothing else if
+ * the checksum does not match.
  *
- * Return: true if it was sealed again. If not, no change to the blob may go
- * unnoticed.
+ * Return: true if it was sealed again. If not, each change to the blob must be
+ * detected.
  */
 bool luo_abi_mutate(struct luo_abi_image *image, struct luo_abi_rng *rng,
 		    u64 *phys)
@@ -715,11 +737,11 @@ bool luo_abi_mutate(struct luo_abi_image *image, struct luo_abi_rng *rng,
 }
 
 /**
- * luo_abi_suite_expects - Can a mutant be refused for a reason?
+ * luo_abi_suite_expects - Check whether a mutant can be refused for a reason.
  * @suite:  The suite.
  * @reason: The reason.
  *
- * Return: true unless the tag has nothing that the reason could be about.
+ * Return: true unless the tag has nothing that the reason applies to.
  */
 bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
 			   enum luo_abi_reason reason)
@@ -742,8 +764,8 @@ bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
 }
 
 /*
- * Open the blob at @phys and read it, as its owner would; and release it, where
- * that is not more than a test of what releasing it leads to.
+ * Open the blob at @phys and read it, as its owner would. With @release, release
+ * it too: only the program can do that, where no memory is really freed.
  */
 enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
 				       const struct luo_abi_image *image,
@@ -755,7 +777,7 @@ enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
 
 	text->len = 0;
 	text->buf[0] = '\0';
-	/* An image's blob ends before its page does. */
+	/* The blob of an image is shorter than a page. */
 	if (phys == LUO_ABI_SUITE_PHYS)
 		err = luo_abi_check(&r, suite->format, image->blob,
 				    image->blob_size);
@@ -769,7 +791,7 @@ enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
 	return r.fault.reason;
 }
 
-/* --- where luo_abi_map() finds memory */
+/* --- replacements of luo_abi_map() and luo_tag_is_freezing() */
 
 static struct luo_abi_image *luo_abi_suite_image;
 
@@ -784,6 +806,18 @@ const void *luo_abi_suite_map(u64 phys, unsigned int *order)
 		return NULL;
 
 	return luo_abi_image_map(luo_abi_suite_image, phys, order);
+}
+
+static bool luo_abi_suite_freezing;
+
+void luo_abi_suite_freeze(bool freezing)
+{
+	luo_abi_suite_freezing = freezing;
+}
+
+bool luo_abi_suite_is_freezing(void)
+{
+	return luo_abi_suite_freezing;
 }
 
 bool luo_abi_suite_take(u64 phys)

@@ -151,6 +151,10 @@ void luo_abi_suite_use(struct luo_abi_image *image);
 const void *luo_abi_suite_map(u64 phys, unsigned int *order);
 bool luo_abi_suite_take(u64 phys);
 
+/* And whether a freeze has begun, see luo_tag_is_freezing(). */
+void luo_abi_suite_freeze(bool freezing);
+bool luo_abi_suite_is_freezing(void);
+
 /* Whether a mutant can be refused for @reason: there may be no array. */
 bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
 			   enum luo_abi_reason reason);

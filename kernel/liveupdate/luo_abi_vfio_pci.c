@@ -27,7 +27,8 @@ static int vfio_pci_write(struct luo_abi_state *state)
 	dev->pci_token = 0x101;
 	dev->flags = LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
 		     LUO_VFIO_PCI_NEEDS_RESET | LUO_VFIO_PCI_NOINTXMASK;
-	dev->config_size = sizeof(*config) + sizeof(*extended);
+	dev->config_size = LUO_VFIO_PCI_CONFIG_SIZE +
+			   LUO_VFIO_PCI_EXTENDED_SIZE;
 	dev->rbars[0] = 0xfe840000;
 	dev->msix_bar = 3;
 	dev->msix_size = 160;

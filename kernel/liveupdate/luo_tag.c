@@ -21,6 +21,8 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <kunit/static_stub.h>
+#include <kunit/visibility.h>
 #include <linux/cleanup.h>
 #include <linux/err.h>
 #include <linux/export.h>
@@ -366,6 +368,26 @@ void luo_tag_remove_writer(struct luo_abi_writer *w)
 	guard(mutex)(&luo_tags_lock);
 	list_del_init(&w->list);
 }
+
+static bool luo_tags_freezing;
+
+/*
+ * The freeze begins, or has failed. In between it is too late to say that a
+ * feature is in use.
+ */
+void luo_tags_set_freezing(bool freezing)
+{
+	WRITE_ONCE(luo_tags_freezing, freezing);
+}
+
+/* True if the next kernel can no longer be asked whether it knows a feature. */
+bool luo_tag_is_freezing(void)
+{
+	KUNIT_STATIC_STUB_REDIRECT(luo_tag_is_freezing);
+
+	return READ_ONCE(luo_tags_freezing);
+}
+EXPORT_SYMBOL_IF_KUNIT(luo_tag_is_freezing);
 
 static int __init luo_tags_init(void)
 {

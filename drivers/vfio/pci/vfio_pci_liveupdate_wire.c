@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What of linux/luo/vfio_pci.h can be told to be wrong without looking at the
- * device. Nothing here knows VFIO, so that the tests of the wire can build it
+ * Declaration of what linux/luo/vfio_pci.h describes, and the checks that do not
+ * need the device. Nothing here depends on VFIO, so that the tests can build it
  * for user space.
  */
 
@@ -13,37 +13,49 @@
 
 #include "vfio_pci_liveupdate_wire.h"
 
-#define VFIO_PCI_WIRE_FLAGS						\
-	(LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |		\
-	 LUO_VFIO_PCI_NO_INTX | LUO_VFIO_PCI_NEEDS_RESET |		\
-	 LUO_VFIO_PCI_NOINTXMASK | LUO_VFIO_PCI_DISABLE_IDLE_D3 |	\
-	 LUO_VFIO_PCI_DISABLE_VGA)
-
 LUO_TAG(vfio_pci_liveupdate_tag,
 	.name = LUO_VFIO_PCI_TAG,
 	.kind = LUO_ABI_TAG_FILE,
 	.magic = LUO_ABI_MAGIC_VFIO_PCI,
 	.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
 
+static const struct luo_abi_field vfio_pci_device_fields[] = {
+	LUO_ABI_FIELDS(struct luo_vfio_pci_device, pci_token, pci_token),
+	LUO_ABI_FLAGS(struct luo_vfio_pci_device, flags,
+		      LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
+		      LUO_VFIO_PCI_NO_INTX | LUO_VFIO_PCI_NEEDS_RESET |
+		      LUO_VFIO_PCI_NOINTXMASK | LUO_VFIO_PCI_DISABLE_IDLE_D3 |
+		      LUO_VFIO_PCI_DISABLE_VGA, LUO_ABI_ALWAYS),
+	LUO_ABI_FIELDS(struct luo_vfio_pci_device, config_size, bar_sizes),
+};
+
+static const struct luo_abi_field vfio_pci_config_fields[] = {
+	LUO_ABI_FIELDS(struct luo_vfio_pci_config, bytes, bytes),
+};
+
+static const struct luo_abi_field vfio_pci_extended_fields[] = {
+	LUO_ABI_FIELDS(struct luo_vfio_pci_extended, bytes, bytes),
+};
+
 static const struct luo_abi_type vfio_pci_liveupdate_types[] = {
 	{
-		.type = LUO_VFIO_PCI_DEVICE,
-		.size = sizeof(struct luo_vfio_pci_device),
-		.min_size = sizeof(struct luo_vfio_pci_device),
+		LUO_ABI_TYPE(LUO_VFIO_PCI_DEVICE, struct luo_vfio_pci_device,
+			     152, vfio_pci_device_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,
 	},
 	{
-		.type = LUO_VFIO_PCI_CONFIG,
-		.size = sizeof(struct luo_vfio_pci_config),
-		.min_size = sizeof(struct luo_vfio_pci_config),
+		LUO_ABI_TYPE(LUO_VFIO_PCI_CONFIG, struct luo_vfio_pci_config,
+			     256, vfio_pci_config_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,
 	},
 	{
-		.type = LUO_VFIO_PCI_EXTENDED,
-		.size = sizeof(struct luo_vfio_pci_extended),
-		.min_size = sizeof(struct luo_vfio_pci_extended),
+		LUO_ABI_TYPE(LUO_VFIO_PCI_EXTENDED, struct luo_vfio_pci_extended,
+			     3840, vfio_pci_extended_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.max = 1,
 	},
 };
@@ -60,12 +72,12 @@ const struct luo_abi_format vfio_pci_liveupdate_format = {
 		       expected, found)
 
 /**
- * vfio_pci_liveupdate_check - Check what the records mean.
- * @r: A blob of %LUO_VFIO_PCI_TAG that luo_abi_open() or luo_abi_check() found
- *     to be whole.
+ * vfio_pci_liveupdate_check - Check the values of a blob's records.
+ * @r: A blob of %LUO_VFIO_PCI_TAG that passed luo_abi_open() or luo_abi_check().
  *
- * After it all that is left to compare is the device.
+ * The device is not accessed: comparing it with the blob is left to the caller.
  *
+ * Context: Any.
  * Return: 0, or -EBADMSG with the reason in @r.
  */
 int vfio_pci_liveupdate_check(struct luo_abi_reader *r)
@@ -82,8 +94,6 @@ int vfio_pci_liveupdate_check(struct luo_abi_reader *r)
 
 	if (!dev.pci_token)
 		return REFUSE(r, record, pci_token, 1, 0);
-	if (dev.flags & ~VFIO_PCI_WIRE_FLAGS)
-		return REFUSE(r, record, flags, VFIO_PCI_WIRE_FLAGS, dev.flags);
 	if (dev.config_size != config_size)
 		return REFUSE(r, record, config_size, config_size,
 			      dev.config_size);

@@ -114,3 +114,8 @@ void luo_tag_add_writer(struct luo_abi_writer *w)
 void luo_tag_remove_writer(struct luo_abi_writer *w)
 {
 }
+
+bool luo_tag_is_freezing(void)
+{
+	return luo_abi_suite_is_freezing();
+}
