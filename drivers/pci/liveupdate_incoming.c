@@ -187,7 +187,7 @@ static int __init pci_liveupdate_init(void)
 		pr_err("PCI: live update: what was preserved cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
 		       ERR_PTR(err));
 	} else if (!liveupdate_enabled()) {
-		pci_incoming.stop_all = "live update is switched off, start with liveupdate=on";
+		pci_incoming.stop_all = "live update is switched off, start with kho=on liveupdate=on";
 	} else {
 		register_pm_notifier(&pci_liveupdate_sleep_nb);
 	}
@@ -202,6 +202,18 @@ postcore_initcall(pci_liveupdate_init);
 bool pci_liveupdate_any_incoming(void)
 {
 	return !list_empty(&pci_incoming.devices);
+}
+
+/**
+ * pci_liveupdate_any_running - Check whether functions may be running already.
+ *
+ * Context: From arch_initcall on.
+ * Return: true if the previous kernel has preserved functions, also if what it
+ * has handed over about them cannot be read.
+ */
+bool pci_liveupdate_any_running(void)
+{
+	return pci_liveupdate_any_incoming() || pci_incoming.unread;
 }
 
 struct pci_liveupdate *pci_liveupdate_find(u64 place)

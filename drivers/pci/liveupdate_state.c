@@ -189,6 +189,16 @@ static const char *pci_state_bars_differ(struct pci_dev *dev,
 	return NULL;
 }
 
+/* Is the serial number, or ACS, not what it was because it cannot be read? */
+static const char *pci_state_extended_differs(struct pci_dev *dev,
+					      const char *why)
+{
+	if (pci_is_pcie(dev) && dev->cfg_size <= PCI_CFG_SPACE_SIZE)
+		return "its extended configuration space cannot be read, start without pci=conf1, pci=nommconf, pci=noacpi and acpi=off";
+
+	return why;
+}
+
 /**
  * pci_liveupdate_differs - Is a device not what was preserved?
  * @dev: The device; header type and config size must be known.
@@ -215,7 +225,8 @@ const char *pci_liveupdate_differs(struct pci_dev *dev,
 	    bridge != is_bridge)
 		return "another device is in its place";
 	if (found.serial != wire->serial)
-		return "another device of the same make is in its place";
+		return pci_state_extended_differs(dev,
+				"another device of the same make is in its place");
 	if ((parent ? parent->liveupdate : NULL) != lu->parent)
 		return "it is not below the same bridge";
 	if ((found.command ^ wire->command) & ~port)
@@ -226,7 +237,8 @@ const char *pci_liveupdate_differs(struct pci_dev *dev,
 	    found.io_upper != wire->io_upper)
 		return "the bridge has lost its windows";
 	if (found.acs != wire->acs)
-		return "ACS Control has changed";
+		return pci_state_extended_differs(dev,
+						  "ACS Control has changed");
 	if ((found.devctl ^ wire->devctl) & ~PCI_STATE_DEVCTL_ERRORS)
 		return "Device Control has changed";
 	if (found.devctl2 != wire->devctl2)

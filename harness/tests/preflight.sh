@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# liveupdate-preflight on kernels of all kinds, against a list of tags that is
-# made up. What it says in a machine is the preflight* tests' part. Prints TAP.
+# liveupdate-preflight on kernels and command lines of all kinds, against a /sys and
+# /proc that are made up. What it says in a machine is the preflight* tests' part. Prints TAP.
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -13,13 +13,25 @@ trap 'rm -rf "$WORK"' EXIT
 
 . "$(dirname "$0")/../tap.sh"
 
+LIVEUPDATE=$WORK/sys/kernel/liveupdate
+ON='kho=on liveupdate=on vfio.enable_unsafe_noiommu_mode=1'
+mkdir -p "$LIVEUPDATE/tags" "$WORK/proc" "$WORK/sys/module/vfio/parameters"
+echo "root=/dev/sda1 memmap=64M!4G" >"$WORK/proc/cmdline"
+printf 'MemTotal: 1048576 kB\nMemAvailable: 819200 kB\nCmaFree: 204800 kB\n' \
+	>"$WORK/proc/meminfo"
+echo 1 >"$LIVEUPDATE/next_handover"
+echo "$ON" >"$LIVEUPDATE/next_cmdline"
+echo 0 >"$LIVEUPDATE/unfinished"
+echo $((256 << 20)) >"$LIVEUPDATE/scratch"
+echo Y >"$WORK/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
+
 # tag NAME KIND USED NEEDS
 tag()
 {
-	mkdir -p "$WORK/tags/$1"
-	echo "$2" >"$WORK/tags/$1/kind"
-	echo "$3" >"$WORK/tags/$1/used"
-	echo "$4" >"$WORK/tags/$1/needs"
+	mkdir -p "$LIVEUPDATE/tags/$1"
+	echo "$2" >"$LIVEUPDATE/tags/$1/kind"
+	echo "$3" >"$LIVEUPDATE/tags/$1/used"
+	echo "$4" >"$LIVEUPDATE/tags/$1/needs"
 }
 
 # says STATUS PATTERN WHAT ARGUMENT...
@@ -28,7 +40,7 @@ says()
 	local want=$1 pattern=$2 what=$3 status=0
 	shift 3
 
-	"$PREFLIGHT" --tags "$WORK/tags" "$@" >"$WORK/out" 2>&1 || status=$?
+	"$PREFLIGHT" --root "$WORK" "$@" >"$WORK/out" 2>&1 || status=$?
 	if [ $status = "$want" ] && grep -Eq "$pattern" "$WORK/out"; then
 		point ok "$what"
 	else
@@ -123,7 +135,89 @@ says 2 'empty' "an empty file" "$WORK/empty"
 says 2 'No such file' "no file" "$WORK/nothing"
 says 2 'was it cut off' "a vmlinux that was cut off" "$WORK/short"
 says 2 'not where its header says' "a bzImage that was cut off" "$WORK/short-bzImage"
-mv "$WORK/tags" "$WORK/no-tags"
+
+# Command lines. kho=on is the default of no kernel here.
+rm -r "$LIVEUPDATE/tags"
+tag luo-v5 subtree 1 0
+tag kho-v4 subtree 1 0
+tag pci-v1 flb 1 0
+tag vfio-pci-v1 file 1 0
+# line STATUS PATTERN COMMAND-LINE
+line()
+{
+	echo "$3" >"$LIVEUPDATE/next_cmdline"
+	says "$1" "$2" "command line: $3" "$KERNEL/vmlinux"
+}
+line 0 '^READY' "$ON"
+line 0 'about 600 MiB more' "$ON quiet"
+line 0 '256 of 1024 MiB' "$ON root=/dev/sda1"
+line 1 'no kho=on, and the kernel was built with it off' "liveupdate=on"
+line 1 'switches kho off' "$ON kho=off"
+line 1 'switches kho off' "kho=on kho=0 liveupdate=1"
+line 0 '^READY' "$ON kho=off kho=y"
+line 0 '^READY' "$ON -- kho=off"
+line 1 'no liveupdate=on' "kho=on"
+line 1 'switches liveupdate off' "$ON liveupdate=n"
+line 1 'mem=512M on its command line' "$ON mem=512M"
+line 1 'memmap=16M\$1G on its command line' "$ON memmap=16M\$1G"
+line 0 '^READY' "$ON memmap=64M!4G"
+line 1 'memtest' "$ON memtest"
+line 1 'memtest' "$ON memtest=4"
+line 0 '^READY' "$ON memtest=0"
+line 1 'pci=off on' "$ON pci=off"
+line 1 'pci=noacpi on' "$ON pci=realloc=on,noacpi"
+line 1 'pci=conf1 on' "$ON pci=conf1"
+line 1 'pci=nommconf on' "$ON \"pci=nommconf,noari\""
+line 0 '^READY' "$ON pci=assign-busses,realloc=on,noari,pcie_bus_perf,nomsi"
+line 1 'acpi=off on' "$ON acpi=off"
+line 0 '^READY' "$ON acpi=force"
+line 1 'intel_iommu=on,sm_on on' "$ON intel_iommu=on,sm_on"
+line 0 '^READY' "$ON intel_iommu=off"
+line 1 'no vfio.enable_unsafe_noiommu_mode=1' "kho=on liveupdate=on"
+line 1 'no vfio.enable_unsafe_noiommu_mode=1' "$ON vfio.enable_unsafe_noiommu_mode=0"
+line 0 '^READY' "kho=on liveupdate=on vfio.enable-unsafe-noiommu-mode"
+mkdir -p "$WORK/sys/firmware/acpi/tables"
+: >"$WORK/sys/firmware/acpi/tables/DMAR"
+line 0 'note: this machine has an IOMMU that is off' "$ON"
+line 0 '^scratch' "$ON intel_iommu=off"
+grep -q note "$WORK/out" && point "not ok" "no note about an IOMMU that is off" ||
+	point ok "no note about an IOMMU that is off"
+says 0 '^READY' "a command line that is given" --cmdline "$ON" "$KERNEL/vmlinux"
+says 1 'switches kho off' "another one" --cmdline "kho=off" "$KERNEL/vmlinux"
+says 1 '"problems": \["its command line switches kho off' "the problem in JSON" \
+	--json --cmdline "$ON kho=off" "$KERNEL/vmlinux"
+# With nothing of PCI in use its options do not matter.
+tag pci-v1 flb 0 0
+line 0 '^READY' "$ON pci=off acpi=off intel_iommu=on"
+tag pci-v1 flb 1 0
+
+line 0 '^READY' "$ON"
+echo 2 >"$LIVEUPDATE/unfinished"
+says 1 '2 sessions of the previous kernel are not finished' "unfinished sessions" \
+	"$KERNEL/vmlinux"
+says 0 'note: 2 sessions' "unfinished sessions that may go" --discard "$KERNEL/vmlinux"
+echo 0 >"$LIVEUPDATE/unfinished"
+echo 0 >"$LIVEUPDATE/next_handover"
+says 1 'told nothing' "an image that gets no handover" "$KERNEL/vmlinux"
+rm "$LIVEUPDATE/next_cmdline"
+says 1 'told nothing' "an image from kexec_load()" "$KERNEL/vmlinux"
+rm "$LIVEUPDATE/next_handover"
+says 2 'no image is loaded' "no image" "$KERNEL/vmlinux"
+
+# The same kernel, built with kho on.
+cp "$WORK/vmlinux" "$WORK/bzImage"
+kho_at=$(grep -abo 'kho-v4' "$WORK/vmlinux" | cut -d: -f1 | while read -r at; do
+	[ $(((at - 8 - 0x$offset) % 88)) = 0 ] && [ "$at" -gt $((0x$offset)) ] && echo "$at"
+done | head -n 1)
+number $((kho_at + 48 + 4)) 7
+says 1 'built with it off' "a kernel that was built with kho off" \
+	--cmdline "liveupdate=on vfio.enable_unsafe_noiommu_mode=1" "$KERNEL/vmlinux"
+says 0 '^READY' "a kernel that was built with kho on" \
+	--cmdline "liveupdate=on vfio.enable_unsafe_noiommu_mode=1" "$WORK/bzImage"
+says 1 'switches kho off' "the same, switched off" \
+	--cmdline "$ON kho=off" "$WORK/bzImage"
+
+mv "$LIVEUPDATE/tags" "$WORK/no-tags"
 says 2 'Live update is off' "a kernel without live update" "$KERNEL/vmlinux"
 echo "1..$N"
 exit $FAILED

@@ -31,6 +31,8 @@ struct pci_liveupdate_bypass {
 
 #ifdef CONFIG_PCI_LIVEUPDATE
 
+bool pci_liveupdate_any_running(void);
+
 int pci_liveupdate_register(struct liveupdate_file_handler *fh);
 void pci_liveupdate_unregister(struct liveupdate_file_handler *fh);
 
@@ -56,6 +58,11 @@ void pci_liveupdate_owner_end(struct pci_dev *dev,
 			      struct pci_liveupdate_bypass *bypass);
 
 #else /* CONFIG_PCI_LIVEUPDATE */
+
+static inline bool pci_liveupdate_any_running(void)
+{
+	return false;
+}
 
 static inline bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
 {

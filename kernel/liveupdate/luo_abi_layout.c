@@ -75,6 +75,7 @@ static_assert(LUO_ABI_TAG_SUBTREE == 3);
 
 static_assert(LUO_ABI_TAG_READS == 1);
 static_assert(LUO_ABI_TAG_WRITES == 2);
+static_assert(LUO_ABI_TAG_DEFAULT_ON == 4);
 
 static_assert(!__builtin_strcmp(LUO_ABI_TAG_SECTION, ".luo_tags"));
 

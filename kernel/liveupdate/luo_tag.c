@@ -62,6 +62,9 @@ static LIST_HEAD(luo_tags);
 static DEFINE_MUTEX(luo_tags_lock);	/* protects the list and all in it */
 static struct kset *luo_tags_kset;
 
+/* /sys/kernel/liveupdate, or NULL */
+struct kobject *luo_kobj;
+
 struct luo_tag_attribute {
 	struct attribute attr;
 	ssize_t (*show)(const struct luo_tag *tag, char *buf);
@@ -392,7 +395,6 @@ EXPORT_SYMBOL_IF_KUNIT(luo_tag_is_freezing);
 static int __init luo_tags_init(void)
 {
 	const struct luo_abi_tag *decl;
-	struct kobject *parent;
 	struct luo_tag *tag;
 
 	if (!liveupdate_enabled())
@@ -405,14 +407,15 @@ static int __init luo_tags_init(void)
 			       tag);
 	}
 
-	parent = kobject_create_and_add("liveupdate", kernel_kobj);
-	if (!parent)
+	luo_kobj = kobject_create_and_add("liveupdate", kernel_kobj);
+	if (!luo_kobj)
 		return -ENOMEM;
 
 	guard(mutex)(&luo_tags_lock);
-	luo_tags_kset = kset_create_and_add("tags", NULL, parent);
+	luo_tags_kset = kset_create_and_add("tags", NULL, luo_kobj);
 	if (!luo_tags_kset) {
-		kobject_put(parent);
+		kobject_put(luo_kobj);
+		luo_kobj = NULL;
 		return -ENOMEM;
 	}
 

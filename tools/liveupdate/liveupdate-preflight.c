@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Can a kernel take over what the running one has preserved? To be asked before
- * the kexec: afterwards a file or a device that the new kernel does not know is
- * lost.
+ * Check whether a kernel can take over what the running one has preserved. To be
+ * run before the kexec: afterwards a file or a device that the new kernel does
+ * not know, or that its command line destroys, is lost.
  *
  * The kernel's file lists the tags and features it knows, and those of its
- * modules do; sysfs says what of them is in use. liveupdate-preflight(8) has the
- * rest.
+ * modules do; sysfs says what of them is in use, and what the loaded image's
+ * command line is. liveupdate-preflight(8) has the rest.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -31,7 +31,8 @@
 #include <linux/kernel.h>
 #include <linux/luo/abi.h>
 
-#define TAGS_DIR	"/sys/kernel/liveupdate/tags"
+#define LIVEUPDATE	"/sys/kernel/liveupdate"
+#define NOIOMMU		"/sys/module/vfio/parameters/enable_unsafe_noiommu_mode"
 
 /* Of the first version of struct luo_abi_tag */
 #define TAG_MIN		88
@@ -44,10 +45,21 @@ struct need {
 	unsigned long long features;
 	unsigned long long unknown;	/* of them */
 	bool known, reads;
+	bool builtin;			/* known to the image, without modules */
+	bool default_on;		/* LUO_ABI_TAG_DEFAULT_ON */
 };
 
+struct list {
+	char **lines;
+	size_t nr;
+};
+
+static const char *root = "";	/* of /proc and /sys */
 static struct need *needs;
 static size_t nr_needs;
+static struct list problems;	/* Why the kernel must not be started. */
+static struct list notes;
+static bool in_image;		/* Read the image, else its modules. */
 static bool listed;		/* Some file lists tags at all. */
 static bool foreign;		/* Some file is for another kind of machine. */
 
@@ -71,37 +83,58 @@ static void *grow(void *p, size_t size)
 	return p;
 }
 
+static void __printf(2, 3) add_line(struct list *list, const char *fmt, ...)
+{
+	va_list ap;
+	char *line;
+
+	va_start(ap, fmt);
+	if (vasprintf(&line, fmt, ap) < 0)
+		die("out of memory");
+	va_end(ap);
+	list->lines = grow(list->lines, (list->nr + 1) * sizeof(line));
+	list->lines[list->nr++] = line;
+}
+
 /* --- what the running kernel would need */
 
-static bool read_value(const char *dir, const char *tag, const char *name,
-		       char *value, size_t size)
+/* The first line of a file below @root. */
+static bool __printf(3, 4) read_value(char *value, size_t size,
+				      const char *fmt, ...)
 {
 	char path[4096];
+	size_t at = 0;
 	ssize_t len;
+	va_list ap;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s/%s", dir, tag, name);
+	va_start(ap, fmt);
+	len = snprintf(path, sizeof(path), "%s", root);
+	vsnprintf(path + len, sizeof(path) - len, fmt, ap);
+	va_end(ap);
 	fd = open(path, O_RDONLY);
 	if (fd < 0)
 		return false;
-	len = read(fd, value, size - 1);
+	while ((len = read(fd, value + at, size - 1 - at)) > 0)
+		at += len;
 	close(fd);
 	if (len < 0)
 		return false;
-	value[len] = '\0';
+	value[at] = '\0';
 	value[strcspn(value, "\n")] = '\0';
 	return true;
 }
 
-static void add_need(const char *dir, const char *tag)
+static void add_need(const char *tag)
 {
 	char kind[16], used[32], features[32];
 	struct need *need;
 
-	if (!read_value(dir, tag, "kind", kind, sizeof(kind)) ||
-	    !read_value(dir, tag, "used", used, sizeof(used)) ||
-	    !read_value(dir, tag, "needs", features, sizeof(features)))
-		die("%s/%s cannot be read: %s", dir, tag, strerror(errno));
+	if (!read_value(kind, sizeof(kind), LIVEUPDATE "/tags/%s/kind", tag) ||
+	    !read_value(used, sizeof(used), LIVEUPDATE "/tags/%s/used", tag) ||
+	    !read_value(features, sizeof(features), LIVEUPDATE "/tags/%s/needs",
+			tag))
+		die("the tag %s cannot be read: %s", tag, strerror(errno));
 	/* What is written but not counted is taken for preserved. */
 	if (!strcmp(used, "0") && !strtoull(features, NULL, 0))
 		return;
@@ -115,17 +148,20 @@ static void add_need(const char *dir, const char *tag)
 	need->unknown = need->features;
 }
 
-static void read_needs(const char *dir)
+static void read_needs(void)
 {
 	struct dirent *e;
-	DIR *d = opendir(dir);
+	char dir[4096];
+	DIR *d;
 
+	snprintf(dir, sizeof(dir), "%s" LIVEUPDATE "/tags", root);
+	d = opendir(dir);
 	if (!d)
 		die("%s: %s. Live update is off: boot this kernel with liveupdate=on and kho=on.",
 		    dir, strerror(errno));
 	while ((e = readdir(d))) {
 		if (e->d_name[0] != '.')
-			add_need(dir, e->d_name);
+			add_need(e->d_name);
 	}
 	closedir(d);
 }
@@ -185,6 +221,8 @@ static void meet(const struct luo_abi_tag *tag)
 		    !is_kind(tag, need->kind))
 			continue;
 		need->known = true;
+		need->builtin |= in_image;
+		need->default_on |= !!(tag->flags & LUO_ABI_TAG_DEFAULT_ON);
 		if (!(tag->flags & LUO_ABI_TAG_READS))
 			continue;
 		if (!need->reads || !(need->features & ~tag->incompat))
@@ -396,6 +434,347 @@ static void read_kernel(const char *path)
 	munmap(file, size);
 }
 
+/* --- what its command line does */
+
+struct word {
+	char *name;
+	char *value;		/* or NULL */
+};
+
+struct cmdline {
+	struct word *words;
+	size_t nr;
+};
+
+/*
+ * Split a command line as the kernel's next_arg() does: quotes keep spaces
+ * together and are dropped around a value, and a name may have '-' for '_'. What
+ * follows "--" is for init.
+ */
+static struct cmdline split_cmdline(const char *text)
+{
+	struct cmdline cmdline = { };
+	char *at = strdup(text);
+	bool quoted = false;
+
+	if (!at)
+		die("out of memory");
+	while (*(at += strspn(at, " \t\n"))) {
+		struct word word = { .name = at };
+		bool whole = *at == '"';
+
+		if (whole) {
+			word.name++;
+			at++;
+			quoted = true;
+		}
+		for (; *at && (quoted || !strchr(" \t\n", *at)); at++) {
+			if (*at == '"')
+				quoted = !quoted;
+			if (*at == '=' && !word.value) {
+				*at = '\0';
+				word.value = at + 1;
+			}
+		}
+		if (*at)
+			*at++ = '\0';
+		quoted = false;
+		if (word.value && *word.value == '"') {
+			word.value++;
+			whole = true;
+		}
+		if (whole && word.value)
+			word.value[strcspn(word.value, "\"")] = '\0';
+		if (!strcmp(word.name, "--") && !word.value)
+			break;
+		for (char *c = word.name; *c; c++)
+			*c = *c == '-' ? '_' : *c;
+		cmdline.words = grow(cmdline.words,
+				     (cmdline.nr + 1) * sizeof(word));
+		cmdline.words[cmdline.nr++] = word;
+	}
+	return cmdline;
+}
+
+static bool has_word(const struct cmdline *cmdline, const struct word *word)
+{
+	for (size_t i = 0; i < cmdline->nr; i++) {
+		const struct word *w = &cmdline->words[i];
+
+		if (!strcmp(w->name, word->name) && w->value &&
+		    !strcmp(w->value, word->value ?: ""))
+			return true;
+	}
+	return false;
+}
+
+/* The kernel's kstrtobool(); a value that is none leaves @on as it is. */
+static void parse_bool(const char *value, bool *on)
+{
+	if (!value)
+		return;
+	if (strchr("yYtT1", value[0] ?: 'x') || !strncasecmp(value, "on", 2))
+		*on = true;
+	else if (strchr("nNfF0", value[0] ?: 'x') ||
+		 !strncasecmp(value, "of", 2))
+		*on = false;
+}
+
+/* The need whose tag is @prefix and a version, or NULL. */
+static const struct need *find_need(const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	for (size_t i = 0; i < nr_needs; i++) {
+		if (!strncmp(needs[i].name, prefix, len) &&
+		    isdigit(needs[i].name[len]))
+			return &needs[i];
+	}
+	return NULL;
+}
+
+/* @name switches on what reads the tags that begin with @prefix. */
+static void check_switch(const struct cmdline *next, const char *name,
+			 const char *prefix)
+{
+	const struct need *need = find_need(prefix);
+	bool on, said = false;
+
+	if (!need)
+		return;
+	on = need->default_on;
+	for (size_t i = 0; i < next->nr; i++) {
+		if (strcmp(next->words[i].name, name))
+			continue;
+		said = true;
+		parse_bool(next->words[i].value, &on);
+	}
+	if (!on)
+		add_line(&problems, said ?
+			 "its command line switches %s off" :
+			 "its command line has no %s=on, and the kernel was built with it off",
+			 name);
+}
+
+/*
+ * A parameter that this kernel was started with, too, changes nothing: what this
+ * kernel cannot use it has not preserved.
+ */
+static void check_memory(const struct cmdline *next,
+			 const struct cmdline *running)
+{
+	for (size_t i = 0; i < next->nr; i++) {
+		const struct word *word = &next->words[i];
+		const char *value = word->value ?: "";
+
+		if (!strcmp(word->name, "memtest") && strcmp(value, "0"))
+			add_line(&problems,
+				 "memtest on its command line overwrites preserved memory");
+		if ((!strcmp(word->name, "mem") ||
+		     !strcmp(word->name, "memmap")) &&
+		    !has_word(running, word))
+			add_line(&problems,
+				 "%s=%s on its command line takes memory away that may be preserved",
+				 word->name, value);
+	}
+}
+
+/* These leave nothing, or only half of configuration space, within reach. */
+static void check_pci_word(const struct word *word)
+{
+	static const char *const bad[] = {
+		"off", "noacpi", "conf1", "conf2", "bios", "nommconf",
+	};
+	char *copy = strdup(word->value), *save, *option;
+
+	for (option = strtok_r(copy, ",", &save); option;
+	     option = strtok_r(NULL, ",", &save)) {
+		for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+			if (!strcmp(option, bad[i]))
+				add_line(&problems,
+					 "pci=%s on its command line: preserved functions cannot be recognized",
+					 option);
+		}
+	}
+	free(copy);
+}
+
+static bool dir_is_empty(const char *path)
+{
+	struct dirent *e;
+	char name[4096];
+	DIR *d;
+
+	snprintf(name, sizeof(name), "%s%s", root, path);
+	d = opendir(name);
+	if (!d)
+		return true;
+	while ((e = readdir(d)) && e->d_name[0] == '.')
+		;
+	closedir(d);
+	return !e;
+}
+
+/* Functions are preserved only while no IOMMU translates their DMA. */
+static void check_iommu(const struct cmdline *next)
+{
+	static const char *const tables[] = { "DMAR", "IVRS" };
+	bool off = false;
+	char path[4096];
+
+	if (!dir_is_empty("/sys/class/iommu"))
+		return;
+	for (size_t i = 0; i < next->nr; i++) {
+		const struct word *word = &next->words[i];
+		const char *value = word->value ?: "";
+
+		if (!strcmp(word->name, "intel_iommu") ||
+		    !strcmp(word->name, "amd_iommu") ||
+		    !strcmp(word->name, "iommu"))
+			off |= !!strstr(value, "off");
+		if (!strcmp(word->name, "intel_iommu") && strstr(value, "on"))
+			add_line(&problems,
+				 "intel_iommu=%s on its command line: functions that run untranslated would be cut off",
+				 value);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(tables) && !off; i++) {
+		snprintf(path, sizeof(path), "%s/sys/firmware/acpi/tables/%s",
+			 root, tables[i]);
+		if (!access(path, F_OK))
+			add_line(&notes,
+				 "this machine has an IOMMU that is off: say so to the next kernel (intel_iommu=off or amd_iommu=off), in case it was built with it on");
+	}
+}
+
+/*
+ * Without this parameter vfio does not take a device that has no IOMMU. It can be
+ * set later, and for a module elsewhere.
+ */
+static void check_noiommu(const struct cmdline *next, const struct need *need)
+{
+	bool on = false;
+	char value[16];
+
+	if (!read_value(value, sizeof(value), NOIOMMU) || value[0] != 'Y')
+		return;
+	for (size_t i = 0; i < next->nr; i++) {
+		if (!strcmp(next->words[i].name,
+			    "vfio.enable_unsafe_noiommu_mode"))
+			parse_bool(next->words[i].value ?: "1", &on);
+	}
+	if (!on)
+		add_line(need->builtin ? &problems : &notes,
+			 "its command line has no vfio.enable_unsafe_noiommu_mode=1: devices without an IOMMU are given back only when that is set");
+}
+
+static void check_pci(const struct cmdline *next, const struct cmdline *running)
+{
+	const struct need *vfio = find_need("vfio-pci-v");
+
+	if (!find_need("pci-v"))
+		return;
+	for (size_t i = 0; i < next->nr; i++) {
+		const struct word *word = &next->words[i];
+
+		if (!word->value || has_word(running, word))
+			continue;
+		if (!strcmp(word->name, "pci"))
+			check_pci_word(word);
+		if (!strcmp(word->name, "acpi") &&
+		    (!strcmp(word->value, "off") || !strcmp(word->value, "ht")))
+			add_line(&problems,
+				 "acpi=%s on its command line: preserved functions cannot be recognized",
+				 word->value);
+	}
+	check_iommu(next);
+	if (vfio)
+		check_noiommu(next, vfio);
+}
+
+static void check_cmdline(const char *given)
+{
+	static char next[65536], running[65536];
+	struct cmdline next_words, running_words;
+	char handover[16] = "";
+
+	if (!given && !read_value(handover, sizeof(handover),
+				  LIVEUPDATE "/next_handover"))
+		die("no image is loaded (%s): load it first, or say its command line with --cmdline",
+		    strerror(errno));
+	if (!strcmp(handover, "0"))
+		add_line(&problems,
+			 "the loaded image is told nothing of what is preserved: the kernel log says why");
+	if (given)
+		snprintf(next, sizeof(next), "%s", given);
+	else if (!read_value(next, sizeof(next), LIVEUPDATE "/next_cmdline")) {
+		if (!problems.nr)
+			die("the command line of the loaded image cannot be read: %s",
+			    strerror(errno));
+		return;
+	}
+	if (!read_value(running, sizeof(running), "/proc/cmdline"))
+		die("/proc/cmdline: %s", strerror(errno));
+	next_words = split_cmdline(next);
+	running_words = split_cmdline(running);
+
+	check_switch(&next_words, "kho", "kho-v");
+	check_switch(&next_words, "liveupdate", "luo-v");
+	check_memory(&next_words, &running_words);
+	check_pci(&next_words, &running_words);
+}
+
+/* --- what else the kexec does */
+
+static void check_unfinished(bool discard)
+{
+	char value[32];
+
+	if (!read_value(value, sizeof(value), LIVEUPDATE "/unfinished") ||
+	    !strcmp(value, "0"))
+		return;
+	add_line(discard ? &notes : &problems,
+		 "%s sessions of the previous kernel are not finished, and are discarded with their devices: finish them, or say --discard",
+		 value);
+}
+
+static unsigned long long meminfo(const char *name)
+{
+	unsigned long long kib = 0;
+	char path[4096], line[256];
+	size_t len = strlen(name);
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/proc/meminfo", root);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, name, len) && line[len] == ':')
+			kib = strtoull(line + len + 1, NULL, 10);
+	}
+	if (f)
+		fclose(f);
+	return kib << 10;
+}
+
+static unsigned long long scratch_size(void)
+{
+	char value[32];
+
+	return read_value(value, sizeof(value), LIVEUPDATE "/scratch") ?
+		strtoull(value, NULL, 10) : 0;
+}
+
+/*
+ * The scratch memory is CMA: it counts as available, and nothing that is pinned
+ * can be there. The next kernel has the same scratch, and keeps what is preserved.
+ */
+static unsigned long long pinnable(void)
+{
+	unsigned long long available = meminfo("MemAvailable");
+	unsigned long long cma = meminfo("CmaFree");
+
+	return available > cma ? available - cma : 0;
+}
+
 /* --- the answer */
 
 static bool is_missing(const struct need *need)
@@ -417,9 +796,30 @@ static void print_string(const char *s)
 	putchar('"');
 }
 
+static void print_list(const char *name, const struct list *list)
+{
+	printf(", \"%s\": [", name);
+	for (size_t i = 0; i < list->nr; i++) {
+		printf(i ? ", " : "");
+		print_string(list->lines[i]);
+	}
+	putchar(']');
+}
+
+static int status_of(void)
+{
+	if (foreign || problems.nr)
+		return MISSING;
+	for (size_t i = 0; i < nr_needs; i++) {
+		if (is_missing(&needs[i]))
+			return MISSING;
+	}
+	return READY;
+}
+
 static int answer_json(const char *image)
 {
-	int status = foreign ? MISSING : READY;
+	int status = status_of();
 
 	printf("{\"image\": ");
 	print_string(image);
@@ -435,17 +835,17 @@ static int answer_json(const char *image)
 		       needs[i].reads ? "true" : "false");
 		printf("\"needs\": \"%#llx\", \"missing_features\": \"%#llx\"}",
 		       needs[i].features, needs[i].unknown);
-		if (is_missing(&needs[i]))
-			status = MISSING;
 	}
-	printf("\n], \"ready\": %s}\n", status ? "false" : "true");
+	printf("\n]");
+	print_list("problems", &problems);
+	print_list("notes", &notes);
+	printf(", \"scratch\": %llu, \"pinnable\": %llu, \"ready\": %s}\n",
+	       scratch_size(), pinnable(), status ? "false" : "true");
 	return status;
 }
 
-static int answer(const char *image)
+static void answer_tags(const char *image)
 {
-	int status = foreign ? MISSING : READY;
-
 	if (foreign)
 		printf("%s is for another architecture, or another page size\n",
 		       image);
@@ -457,7 +857,6 @@ static int answer(const char *image)
 
 		if (!is_missing(need))
 			continue;
-		status = MISSING;
 		if (!need->known)
 			printf("missing: %s (%s): not known\n", need->name,
 			       need->kind);
@@ -468,18 +867,38 @@ static int answer(const char *image)
 			printf("missing: %s (%s): features %#llx\n", need->name,
 			       need->kind, need->unknown);
 	}
-	if (!status)
-		printf("%s knows all %zu tags in use\n", image, nr_needs);
+}
+
+static int answer(const char *image)
+{
+	int status = status_of();
+
+	answer_tags(image);
+	for (size_t i = 0; i < problems.nr; i++)
+		printf("problem: %s\n", problems.lines[i]);
+	for (size_t i = 0; i < notes.nr; i++)
+		printf("note: %s\n", notes.lines[i]);
+	printf("scratch memory: %llu of %llu MiB (kho_scratch=); about %llu MiB more can be pinned or preserved, now and afterwards\n",
+	       scratch_size() >> 20, meminfo("MemTotal") >> 20,
+	       pinnable() >> 20);
+	if (status)
+		printf("NOT READY: %s\n", image);
+	else
+		printf("READY: %s knows all %zu tags in use\n", image, nr_needs);
 	return status;
 }
 
 static void __noreturn explain(int status)
 {
 	fprintf(status ? stderr : stdout,
-		"usage: liveupdate-preflight [--json] [--tags DIR] IMAGE [MODULE.ko]...\n"
+		"usage: liveupdate-preflight [OPTION]... IMAGE [MODULE.ko]...\n"
 		"IMAGE is the next kernel, vmlinux or bzImage; MODULEs are those of its modules\n"
 		"that will be loaded when the sessions are retrieved.\n"
-		"Exit status: 0 it knows everything in use, 1 something is missing, 2 trouble.\n");
+		"  --json          print an object\n"
+		"  --cmdline LINE  its command line, in place of that of the loaded image\n"
+		"  --discard       accept that unfinished sessions are discarded\n"
+		"  --root DIR      where proc/ and sys/ are, in place of /\n"
+		"Exit status: 0 ready, 1 something would be lost, 2 trouble.\n");
 	exit(status);
 }
 
@@ -487,28 +906,38 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
-		{ "tags", required_argument, NULL, 't' },
+		{ "cmdline", required_argument, NULL, 'c' },
+		{ "discard", no_argument, NULL, 'd' },
+		{ "root", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ }
 	};
-	const char *dir = TAGS_DIR;
-	bool json = false;
+	bool json = false, discard = false;
+	const char *cmdline = NULL;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jt:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "jc:dr:h", options, NULL)) != -1) {
 		if (c == 'j')
 			json = true;
-		else if (c == 't')
-			dir = optarg;
+		else if (c == 'c')
+			cmdline = optarg;
+		else if (c == 'd')
+			discard = true;
+		else if (c == 'r')
+			root = optarg;
 		else
 			explain(c == 'h' ? READY : TROUBLE);
 	}
 	if (optind == argc)
 		explain(TROUBLE);
 
-	read_needs(dir);
-	for (int i = optind; i < argc; i++)
+	read_needs();
+	for (int i = optind; i < argc; i++) {
+		in_image = i == optind;
 		read_kernel(argv[i]);
+	}
+	check_cmdline(cmdline);
+	check_unfinished(discard);
 
 	return json ? answer_json(argv[optind]) : answer(argv[optind]);
 }

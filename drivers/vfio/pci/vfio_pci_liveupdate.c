@@ -241,9 +241,18 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 
 	lockdep_assert_held(&vdev->vdev.dev_set->lock);
 
-	if (!vfio_device_file_is_bound(args->file) ||
-	    vdev->vdev.liveupdate_incoming || vdev->outgoing)
+	if (!vfio_device_file_is_bound(args->file))
+		why = "this file is not bound to an iommufd";
+	else if (vdev->vdev.liveupdate_incoming)
+		why = "its previous live update is not finished";
+	else if (vdev->outgoing)
+		why = "it is preserved already";
+	else
+		why = NULL;
+	if (why) {
+		pci_info(vdev->pdev, "live update: not preserved: %s\n", why);
 		return -EBUSY;
+	}
 
 	why = vfio_pci_liveupdate_unsupported(vdev);
 	if (why) {
@@ -724,6 +733,23 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 	pci_liveupdate_abandon(vdev->pdev, &vdev->pci_saved_state);
 	if (!vdev->disable_idle_d3)
 		pm_runtime_put(&vdev->pdev->dev);
+}
+
+/**
+ * vfio_pci_liveupdate_explain - Log why a preserved device was not registered.
+ * @vdev: The device.
+ *
+ * A device that is used without an IOMMU needs a parameter of vfio. It goes on
+ * without, and can be registered later.
+ */
+void vfio_pci_liveupdate_explain(struct vfio_pci_core_device *vdev)
+{
+	struct pci_dev *pdev = vdev->pdev;
+
+	if (!vdev->vdev.liveupdate_incoming || pdev->dev.iommu_group)
+		return;
+	pci_err(pdev, "live update: cannot be given back, as vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
+		pci_name(pdev));
 }
 
 static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)

@@ -200,10 +200,14 @@ enum luo_abi_tag_kind {
  *
  * @LUO_ABI_TAG_READS: It understands what comes under this tag.
  * @LUO_ABI_TAG_WRITES: It may write under this tag.
+ * @LUO_ABI_TAG_DEFAULT_ON: What reads the tag is on unless the kernel's command
+ *                          line switches it off. Only for subtrees that a
+ *                          parameter switches on or off (kho=, liveupdate=).
  */
 enum luo_abi_tag_flags {
 	LUO_ABI_TAG_READS		= 1,
 	LUO_ABI_TAG_WRITES		= 2,
+	LUO_ABI_TAG_DEFAULT_ON		= 4,
 };
 
 /* The section of vmlinux, and of modules, that lists them */

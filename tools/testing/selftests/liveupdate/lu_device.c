@@ -107,6 +107,22 @@ static void virtual_functions(int session)
 		     "none is preserved whose virtual functions are enabled");
 }
 
+static void not_bound(int session)
+{
+	char name[64], file[128];
+	int fd;
+
+	lu_pci_vfio_name(bdf, name, sizeof(name));
+	snprintf(file, sizeof(file), "/dev/vfio/devices/%s", name);
+	fd = open(file, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		lu_die_errno("cannot open %s", file);
+	lu_result_is(luo_session_preserve_fd(session, fd, 1),
+		     expected("not-bound"),
+		     "a file that is not bound is not preserved");
+	close(fd);
+}
+
 static void refusals(int session)
 {
 	int other = lu_new_session(luo, "other");
@@ -218,6 +234,12 @@ static void wrong_images(void)
 	lu_load_next("kho=off");
 	lu_result_is(lu_try_kexec(), expected("kho-off"),
 		     "nor one that is told kho=off");
+	lu_load_next("liveupdate=off");
+	lu_result_is(lu_try_kexec(), expected("liveupdate-off"),
+		     "nor one that is told liveupdate=off");
+	lu_load_next("mem=512M");
+	lu_result_is(lu_try_kexec(), expected("memory"),
+		     "nor one that is told to use less memory");
 	lu_load_next("");
 	ksft_test_result(states_are("outgoing") && command_can_be_written(),
 			 "that changes nothing\n");
@@ -325,7 +347,7 @@ int main(int argc, char *argv[])
 	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(34);
+	ksft_set_plan(37);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
@@ -335,11 +357,12 @@ int main(int argc, char *argv[])
 	if (luo < 0)
 		lu_die_errno("cannot open " LUO_DEVICE);
 	lu_pci_bind_vfio(bdf);
+	session = lu_new_session(luo, "device");
+	not_bound(session);
 	lu_vfio_open(&device, bdf);
 	lu_vfio_attach(&device);
 	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 
-	session = lu_new_session(luo, "device");
 	virtual_functions(session);
 	refusals(session);
 	port_unbound();

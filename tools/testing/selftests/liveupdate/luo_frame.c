@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -333,6 +334,56 @@ static int try_hibernation(void)
 	return err;
 }
 
+static int open_named(const char *variable)
+{
+	const char *path = getenv(variable);
+	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+
+	if (fd < 0)
+		fail_exit("cannot open %s", path ? path : variable);
+	return fd;
+}
+
+/*
+ * Command lines of the next kernel. With -EXDEV the update goes as far as the
+ * file that refuses. This kernel is started with memmap=1M!3G itself.
+ */
+static const struct {
+	const char *cmdline;
+	int err;
+} cmdlines[] = {
+	{ "kho=on liveupdate=on", -EXDEV },
+	{ "kho=off kho=1 liveupdate=y", -EXDEV },
+	{ "kho=on liveupdate=on -- kho=off liveupdate=off mem=1M", -EXDEV },
+	{ "kho=on liveupdate=on memmap=1M!3G memtest=0", -EXDEV },
+	{ "liveupdate=on", -ENOEXEC },
+	{ "kho=on kho=off liveupdate=on", -ENOEXEC },
+	{ "kho=on", -ENOEXEC },
+	{ "kho=on liveupdate=on liveupdate=0", -ENOEXEC },
+	{ "kho=on liveupdate=on mem=512M", -ENOEXEC },
+	{ "kho=on liveupdate=on \"memmap=256M$0x1000000\"", -ENOEXEC },
+	{ "kho=on liveupdate=on memmap=1M!2G", -ENOEXEC },
+	{ "kho=on liveupdate=on memtest", -ENOEXEC },
+};
+
+static void image_cmdlines(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(cmdlines); i++) {
+		const char *cmdline = cmdlines[i].cmdline;
+		char what[128];
+
+		if (syscall(__NR_kexec_file_load, open_named("NEXT_KERNEL"), -1,
+			    strlen(cmdline) + 1, cmdline,
+			    KEXEC_FILE_NO_INITRAMFS))
+			fail_exit("cannot load an image with %s", cmdline);
+		snprintf(what, sizeof(what), "the command line %s %s", cmdline,
+			 cmdlines[i].err == -ENOEXEC ? "is refused" : "is good");
+		result_is(try_kexec(), cmdlines[i].err, what);
+	}
+}
+
 /*
  * A kernel that lets the one through would also go on with the other, from which
  * it does not come back with all its devices: do not try.
@@ -344,14 +395,20 @@ static int try_unless(bool gone_through, int (*try)(void))
 
 static void image_before(void)
 {
-	int session, err;
+	int session, err, fd;
 
-	ksft_set_plan(10);
+	ksft_set_plan(11 + ARRAY_SIZE(cmdlines));
 	session = new_session("image");
 	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
 	/* What must not be reached, and what saves the machine if it is. */
 	preserve_file(session, 2, "a", "fail freeze 18", NULL);
 
+	fd = eventfd(0, EFD_CLOEXEC);
+	result_is(luo_session_preserve_fd(session, fd, 3), -ENOENT,
+		  "a file that no handler knows cannot be preserved");
+	close(fd);
+
+	image_cmdlines();
 	mark_log();
 	load_image(reset_code, sizeof(reset_code), 0);
 	err = try_kexec();
@@ -406,26 +463,27 @@ static void image_start(void)
 }
 #endif
 
-/* --- crash: the kernel that follows a panic */
+/* --- scratch: one that is too small for the next kernel */
 
-static int open_named(const char *variable)
+static void scratch_before(void)
 {
-	const char *path = getenv(variable);
-	int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	static const char cmdline[] = "kho=on liveupdate=on";
 
-	if (fd < 0)
-		fail_exit("cannot open %s", path ? path : variable);
-	return fd;
+	ksft_set_plan(1);
+	result_is(syscall(__NR_kexec_file_load, open_named("NEXT_KERNEL"), -1,
+			  sizeof(cmdline), cmdline, KEXEC_FILE_NO_INITRAMFS) ?
+		  -errno : 0, -EADDRNOTAVAIL,
+		  "an image that is larger than the scratch memory is refused");
+	ksft_finished();
 }
 
-static void crash_before(void)
+/* --- crash: the kernel that follows a panic */
+
+static void load_next(unsigned long flags)
 {
 	char cmdline[2048];
 	ssize_t len;
-	int fd;
 
-	must(luo_session_preserve_fd(new_session("crash"), new_memfd(), 1),
-	     "preserve");
 	len = read(open_named("NEXT_CMDLINE"), cmdline, sizeof(cmdline) - 1);
 	if (len <= 0)
 		fail_exit("there is no command line");
@@ -433,8 +491,17 @@ static void crash_before(void)
 	cmdline[strcspn(cmdline, "\n")] = '\0';
 	if (syscall(__NR_kexec_file_load, open_named("NEXT_KERNEL"),
 		    open_named("NEXT_INITRD"), strlen(cmdline) + 1, cmdline,
-		    KEXEC_FILE_ON_CRASH))
-		fail_exit("cannot load the crash kernel");
+		    flags))
+		fail_exit("cannot load the next kernel");
+}
+
+static void crash_before(void)
+{
+	int fd;
+
+	must(luo_session_preserve_fd(new_session("crash"), new_memfd(), 1),
+	     "preserve");
+	load_next(KEXEC_FILE_ON_CRASH);
 	fd = open("/proc/sysrq-trigger", O_WRONLY);
 	if (fd < 0 || write(fd, "c", 1) != 1)
 		fail_exit("cannot panic");
@@ -453,6 +520,16 @@ static void crash_after(void)
 	       "it was asked to take part in live updates");
 	result(luo_open_device() < 0 && errno == ENOENT, "and does not");
 	ksft_finished();
+}
+
+/* --- start: a kernel that does not get far */
+
+static void start_before(void)
+{
+	must(luo_session_preserve_fd(new_session("start"), new_memfd(), 1),
+	     "preserve");
+	load_next(0);
+	fail_exit("the next kernel is not started: %d", try_kexec());
 }
 
 /* --- handler: one that is not there yet */
@@ -773,7 +850,9 @@ static const struct {
 } tests[] = {
 	{ "freeze", freeze_before, freeze_after },
 	{ "image", image_before, image_start },
+	{ "scratch", scratch_before, scratch_before },
 	{ "crash", crash_before, crash_after, true },
+	{ "start", start_before, start_before },
 	{ "handler", handler_before, handler_after, true },
 	{ "lookup", lookup_before, lookup_after },
 	{ "finish", finish_before, finish_after },

@@ -8,10 +8,12 @@
  *	luo_memfd -s 2 -t TEST		in the new one
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/kernel-page-flags.h>
 #include <linux/mempolicy.h>
 #include <linux/mman.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -1071,6 +1073,55 @@ static void seals_stage2(int luo_fd)
 	close(session_fd);
 }
 
+/* --- more than fits outside of KHO's scratch memory ------------------------ */
+
+#define LARGE			(700 * MIB)
+#define SMALL			(16 * MIB)
+
+static bool lives(pid_t pid)
+{
+	return !waitpid(pid, NULL, WNOHANG);
+}
+
+/* The OOM killer would take the bystander first. */
+static void large_stage1(int luo_fd)
+{
+	int session_fd = new_session(luo_fd, SESSION);
+	struct area large = { }, small = { };
+	pid_t bystander = fork();
+	int sparse, err;
+
+	if (bystander < 0)
+		fail_exit("fork");
+	while (!bystander)
+		pause();
+	if (!write_file("/proc/self/oom_score_adj", "-1000"))
+		fail_exit("cannot be spared");
+
+	ksft_print_header();
+	ksft_set_plan(5);
+	create_area(&large, 1, LARGE, false);
+	ksft_print_msg("%ld MiB are free\n", free_kib() / 1024);
+	err = luo_session_preserve_fd(session_fd, large.fd, large.token);
+	ksft_test_result(err == -ENOMEM, "what fits nowhere else is refused\n");
+	ksft_test_result(lives(bystander), "the bystander lives\n");
+	drop_area(&large);
+
+	sparse = memfd_create("sparse", MFD_CLOEXEC);
+	if (sparse < 0 || ftruncate(sparse, LARGE))
+		fail_exit("cannot create a memfd");
+	err = luo_session_preserve_fd(session_fd, sparse, 2);
+	ksft_test_result(err == -ENOMEM, "what is not there yet is refused\n");
+	ksft_test_result(lives(bystander), "the bystander lives, still\n");
+	close(sparse);
+
+	create_area(&small, 3, SMALL, false);
+	err = luo_session_preserve_fd(session_fd, small.fd, small.token);
+	ksft_test_result(!err, "what fits is preserved\n");
+	kill(bystander, SIGKILL);
+	ksft_finished();
+}
+
 /* -------------------------------------------------------------------------- */
 
 static const struct test {
@@ -1084,6 +1135,7 @@ static const struct test {
 	{ "huge", { huge_stage1, huge_stage2 } },
 	{ "huge-cma", { huge_cma_stage1, huge_stage2 } },
 	{ "seals", { seals_stage1, seals_stage2 } },
+	{ "large", { large_stage1, large_stage1 } },
 };
 
 int main(int argc, char *argv[])
