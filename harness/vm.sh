@@ -21,7 +21,7 @@ reset_declaration()
 {
 	ABOUT='' FLAVOURS='fast' IMAGES=(tree) MEMORY=1536M CPUS=2 TIMEOUT=60
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
-	PORTS=0 DEVICES=() PROGRAMS=() MODULES=() EXPECT=() OBSERVE=() SKIP=''
+	PORTS=0 DEVICES=() PROGRAMS=() MODULES=() EXPECT=() OBSERVE=() SKIP='' FAILS=''
 	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=() PREFLIGHT=() LEAVES=()
 	# KASAN's shadow is allocated from KHO's scratch and counted into its
 	# size: left to itself the scratch is now and then too large to be had.
@@ -66,6 +66,8 @@ preflight() { PREFLIGHT[$1]=$2; }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
 at() { OBSERVE+=(--at "$1:$2"); }
 skip() { SKIP=$*; }
+# A control: the machine fails, and the observer's last line matches.
+fails() { FAILS=$1; }
 # A test point that matches may be skipped; any other skip is a failure.
 may_skip() { MAY_SKIP+=("$1"); }
 # A value that is not as it was when the first kernel started, and why: a regular
@@ -439,6 +441,14 @@ judge()
 {
 	local status=$1
 
+	if [ -n "$FAILS" ]; then
+		if [ "$status" -ne 0 ] && tail -n 1 "$DIR/observe.log" | grep -qE "$FAILS"; then
+			point ok "control: the machine fails: $FAILS"
+		else
+			point "not ok" "control: the machine: $(tail -n 1 "$DIR/observe.log")"
+		fi
+		return
+	fi
 	case $status in
 	0) point ok "the machine ended well, no splat" ;;
 	4) point "not ok" "skipped, and nothing declares that it may be" ;;

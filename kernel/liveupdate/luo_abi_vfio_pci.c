@@ -3,6 +3,7 @@
 
 #include <linux/array_size.h>
 #include <linux/errno.h>
+#include <linux/kho_block.h>
 #include <linux/luo_abi.h>
 #include <linux/string.h>
 #include <linux/luo/vfio_pci.h>
@@ -10,6 +11,29 @@
 #include "luo_abi_suite.h"
 #include "../../drivers/vfio/pci/vfio_pci_liveupdate_wire.h"
 #include "golden/luo-vfio-pci-v1.h"
+
+static const struct luo_vfio_pci_area vfio_pci_areas[] = {
+	{ 0, 0x80000000, 0x100000000, LUO_VFIO_PCI_READ | LUO_VFIO_PCI_WRITE },
+	{ 0xfffc0000, 0x40000, 0x7fe00000, LUO_VFIO_PCI_READ },
+};
+
+static int vfio_pci_write_areas(struct luo_abi_state *state)
+{
+	struct kho_block_set *bs;
+	struct kho_block_set_it it;
+
+	bs = luo_abi_state_array(state, sizeof(vfio_pci_areas[0]),
+				 ARRAY_SIZE(vfio_pci_areas));
+	if (!bs)
+		return -ENOMEM;
+	kho_block_set_it_init(&it, bs);
+	for (u32 i = 0; i < ARRAY_SIZE(vfio_pci_areas); i++)
+		memcpy(kho_block_set_it_reserve_entry(&it), &vfio_pci_areas[i],
+		       sizeof(vfio_pci_areas[i]));
+	luo_abi_append_array(&state->w, LUO_VFIO_PCI_AREAS, bs);
+
+	return 0;
+}
 
 static int vfio_pci_write(struct luo_abi_state *state)
 {
@@ -38,13 +62,15 @@ static int vfio_pci_write(struct luo_abi_state *state)
 	config->bytes[0x10] = 0x84;
 	extended->bytes[0] = 0x01;
 
-	return 0;
+	return vfio_pci_write_areas(state);
 }
 
 static int vfio_pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 {
 	struct luo_vfio_pci_config config;
 	struct luo_vfio_pci_device dev;
+	struct luo_vfio_pci_area area;
+	struct luo_abi_array_it it;
 	u32 sum = 0;
 	int err;
 
@@ -66,6 +92,12 @@ static int vfio_pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 		    dev.rbars[0], (unsigned long long)dev.bar_starts[0],
 		    (unsigned long long)dev.bar_sizes[0], dev.msix_bar,
 		    dev.msix_offset, dev.msix_size);
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_VFIO_PCI_AREAS));
+	while (luo_abi_array_next(&it, &area, sizeof(area)))
+		luo_abi_say(text, "IOVA %llx+%llx is mapped to %llx, access %x\n",
+			    (unsigned long long)area.iova,
+			    (unsigned long long)area.length,
+			    (unsigned long long)area.phys, area.access);
 
 	return 0;
 }

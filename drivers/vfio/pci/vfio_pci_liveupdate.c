@@ -13,6 +13,11 @@
  * enabled or disabled on the way. Until the session is finished it can be opened
  * in no other way. Closed after that, it is reset as ever.
  *
+ * All memory that is mapped for the device must be preserved, too, in whatever
+ * order; a freeze finds what is not (drivers/iommu/iommufd/liveupdate.c). In the
+ * new kernel a session cannot be finished before the same memory is mapped at the
+ * same IOVAs again: finish is when memory may be unpinned.
+ *
  * Not preserved: what belongs to the VMM's process, that is eventfds, ioeventfds
  * and mappings of BARs.
  *
@@ -24,8 +29,11 @@
 #include <linux/cleanup.h>
 #include <linux/file.h>
 #include <linux/io.h>
+#include <linux/iommu.h>
 #include <linux/iommufd.h>
+#include <linux/iommufd_liveupdate.h>
 #include <linux/kexec_handover.h>
+#include <linux/kho_block.h>
 #include <linux/liveupdate.h>
 #include <linux/luo_abi.h>
 #include <linux/pci.h>
@@ -47,22 +55,30 @@ static bool vfio_pci_liveupdate_registered;
  * @writer: Its blob.
  * @token:  By which PCI knows it.
  * @intx:   INTx was not masked in the hardware when it was frozen.
+ * @areas:  What is mapped for it, &struct luo_vfio_pci_area each.
+ * @last:   Behind the last of @areas.
+ * @nr_areas: Their number.
  */
 struct vfio_pci_outgoing {
 	struct luo_abi_writer writer;
 	u64 token;
 	bool intx;
+	struct kho_block_set areas;
+	struct kho_block_set_it last;
+	u64 nr_areas;
 };
 
 /**
  * struct vfio_pci_incoming - A device that the previous kernel has preserved.
  * @vdev:    The device, while the file is retrieved.
- * @dev:     What was handed over.
+ * @reader:  All that was handed over.
+ * @dev:     What of it is about the device.
  * @config:  Virtual configuration space, all of it.
  * @adopted: The user has bound it.
  */
 struct vfio_pci_incoming {
 	struct vfio_pci_core_device *vdev;
+	struct luo_abi_reader reader;
 	struct luo_vfio_pci_device dev;
 	u8 config[LUO_VFIO_PCI_CONFIG_SIZE + LUO_VFIO_PCI_EXTENDED_SIZE];
 	bool adopted;
@@ -74,10 +90,11 @@ struct vfio_pci_incoming {
 
 #define VFIO_PCI_BLOB_SIZE						\
 	(sizeof(struct luo_abi_header) +				\
-	 3 * sizeof(struct luo_abi_record) +				\
+	 4 * sizeof(struct luo_abi_record) +				\
 	 sizeof(struct luo_vfio_pci_device) +				\
 	 sizeof(struct luo_vfio_pci_config) +				\
-	 sizeof(struct luo_vfio_pci_extended))
+	 sizeof(struct luo_vfio_pci_extended) +				\
+	 sizeof(struct luo_abi_array))
 
 static struct vfio_pci_core_device *vfio_pci_liveupdate_vdev(struct file *file)
 {
@@ -120,6 +137,8 @@ static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *
 /* What the user can end. */
 static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 {
+	const char *why;
+
 	if (vdev->irq_type != VFIO_PCI_NUM_IRQS)
 		return "its interrupts are enabled";
 	if (atomic_read(&vdev->liveupdate_rom))
@@ -128,11 +147,14 @@ static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 		return "it is in a low power state";
 	if (vdev->sriov_active)
 		return "its virtual functions are enabled";
-	guard(rwsem_read)(&vdev->memory_lock);
-	if (!list_empty(&vdev->dmabufs))
-		return "its BARs are exported as dma-bufs";
+	/* Held while its memory is accessed for a user, or it is reset */
+	if (!down_read_trylock(&vdev->memory_lock))
+		return "it is being accessed";
+	why = list_empty(&vdev->dmabufs) ? NULL :
+	      "its BARs are exported as dma-bufs";
+	up_read(&vdev->memory_lock);
 
-	return NULL;
+	return why;
 }
 
 static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
@@ -227,7 +249,87 @@ static int vfio_pci_liveupdate_write(struct vfio_pci_core_device *vdev)
 							sizeof(extended->bytes));
 	}
 
+	luo_abi_append_array(w, LUO_VFIO_PCI_AREAS, &vdev->outgoing->areas);
+
 	return luo_abi_seal(w);
+}
+
+static int vfio_pci_liveupdate_add_area(void *data,
+					const struct iommufd_liveupdate_area *area)
+{
+	struct vfio_pci_outgoing *outgoing = data;
+	struct luo_vfio_pci_area *to;
+	int err;
+
+	err = kho_block_set_grow(&outgoing->areas, outgoing->nr_areas + 1);
+	if (err)
+		return err;
+	if (!outgoing->nr_areas++)
+		kho_block_set_it_init(&outgoing->last, &outgoing->areas);
+
+	to = kho_block_set_it_reserve_entry(&outgoing->last);
+	to->iova = area->iova;
+	to->length = area->length;
+	to->phys = area->phys;
+	if (area->prot & IOMMU_READ)
+		to->access |= LUO_VFIO_PCI_READ;
+	if (area->prot & IOMMU_WRITE)
+		to->access |= LUO_VFIO_PCI_WRITE;
+
+	return 0;
+}
+
+static void vfio_pci_liveupdate_get_area(const struct luo_vfio_pci_area *from,
+					 struct iommufd_liveupdate_area *area)
+{
+	*area = (struct iommufd_liveupdate_area) {
+		.iova = from->iova,
+		.length = from->length,
+		.phys = from->phys,
+	};
+	if (from->access & LUO_VFIO_PCI_READ)
+		area->prot |= IOMMU_READ;
+	if (from->access & LUO_VFIO_PCI_WRITE)
+		area->prot |= IOMMU_WRITE;
+}
+
+/* The areas do not change from preserve to unpreserve. */
+static int vfio_pci_liveupdate_list_areas(struct vfio_pci_core_device *vdev,
+					  struct vfio_pci_outgoing *outgoing)
+{
+	int err;
+
+	kho_block_set_init(&outgoing->areas, sizeof(struct luo_vfio_pci_area));
+	err = iommufd_liveupdate_preserve(vdev->vdev.iommufd_device,
+					  vfio_pci_liveupdate_add_area, outgoing);
+	if (err == -ENOSPC)
+		pci_err(vdev->pdev, "live update: not preserved: the memory that is mapped for it is in too many pieces, use huge pages\n");
+	if (err)
+		kho_block_set_destroy(&outgoing->areas);
+
+	return err;
+}
+
+static int vfio_pci_liveupdate_check_areas(struct vfio_pci_core_device *vdev)
+{
+	struct iommufd_liveupdate_area area;
+	struct luo_vfio_pci_area *from;
+	struct kho_block_set_it it;
+	u64 iova;
+	int err;
+
+	kho_block_set_it_init(&it, &vdev->outgoing->areas);
+	while ((from = kho_block_set_it_read_entry(&it))) {
+		vfio_pci_liveupdate_get_area(from, &area);
+		err = iommufd_liveupdate_check_preserved(&area, &iova);
+		if (err) {
+			pci_err(vdev->pdev, "live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
+				iova);
+			return err;
+		}
+	}
+
+	return 0;
 }
 
 /* Under the set's lock the device is neither opened nor closed. */
@@ -270,19 +372,27 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 		goto out_free;
 	}
 
+	err = vfio_pci_liveupdate_list_areas(vdev, outgoing);
+	if (err)
+		goto out_blob;
+
 	args->serialized_data = virt_to_phys(blob);
 	err = pci_liveupdate_preserve(vdev->pdev, args->handler,
 				      args->serialized_data,
 				      vdev->pci_saved_state, &outgoing->token);
 	if (err)
-		goto out_blob;
+		goto out_areas;
 
 	luo_abi_begin(&outgoing->writer, &vfio_pci_liveupdate_format, blob,
 		      VFIO_PCI_BLOB_SIZE);
 	vdev->outgoing = outgoing;
+	vdev->vdev.liveupdate_outgoing = true;
 
 	return 0;
 
+out_areas:
+	iommufd_liveupdate_unpreserve(vdev->vdev.iommufd_device);
+	kho_block_set_destroy(&outgoing->areas);
 out_blob:
 	kho_unpreserve_free(blob);
 out_free:
@@ -308,8 +418,11 @@ static void vfio_pci_liveupdate_unpreserve(struct liveupdate_file_op_args *args)
 
 	outgoing = vdev->outgoing;
 	vdev->outgoing = NULL;
+	vdev->vdev.liveupdate_outgoing = false;
 	pci_liveupdate_unpreserve(vdev->pdev);
 	luo_abi_end(&outgoing->writer);
+	iommufd_liveupdate_unpreserve(vdev->vdev.iommufd_device);
+	kho_block_set_destroy(&outgoing->areas);
 	kho_unpreserve_free(phys_to_virt(args->serialized_data));
 	kfree(outgoing);
 }
@@ -330,27 +443,22 @@ static void vfio_pci_liveupdate_mask_intx(struct vfio_pci_core_device *vdev)
 		pci_intx(vdev->pdev, 0);
 }
 
-/*
- * Whoever changes the virtual device is through when the gate is taken, and is
- * turned away after that. What the user does to the device itself, through its
- * BARs, changes nothing that is written here.
- */
-static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
+static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 {
-	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
-	const char *why;
+	const char *why = "its interrupts are being changed";
 	int err;
 
-	guard(rwsem_write)(&vdev->liveupdate_gate);
-
-	scoped_guard(mutex, &vdev->igate)
+	if (mutex_trylock(&vdev->igate)) {
 		why = vfio_pci_liveupdate_busy(vdev);
+		mutex_unlock(&vdev->igate);
+	}
 	if (why) {
 		pci_err(vdev->pdev, "live update: called off: %s\n", why);
 		return -EBUSY;
 	}
 
-	err = vfio_pci_liveupdate_write(vdev);
+	err = vfio_pci_liveupdate_check_areas(vdev) ?:
+	      vfio_pci_liveupdate_write(vdev);
 	if (err) {
 		luo_abi_rewind(&vdev->outgoing->writer);
 		return err;
@@ -359,6 +467,29 @@ static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
 	vdev->liveupdate_frozen = true;
 
 	return 0;
+}
+
+/*
+ * Changes of the virtual device that began before the gate is taken are complete
+ * then, and later ones are refused. Accesses through the BARs change nothing that
+ * is written here.
+ *
+ * A change can take as long as a reset, a minute. Do not wait for it: the VMs of
+ * this host are stopped.
+ */
+static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
+	int err;
+
+	if (!down_write_trylock(&vdev->liveupdate_gate)) {
+		pci_err(vdev->pdev, "live update: aborted: its owner is resetting it or writing to it; try again\n");
+		return -EBUSY;
+	}
+	err = vfio_pci_liveupdate_freeze_locked(vdev);
+	up_write(&vdev->liveupdate_gate);
+
+	return err;
 }
 
 static void vfio_pci_liveupdate_unfreeze(struct liveupdate_file_op_args *args)
@@ -411,23 +542,23 @@ void vfio_pci_liveupdate_leave(struct vfio_pci_core_device *vdev,
 static int vfio_pci_liveupdate_read(struct vfio_pci_incoming *incoming, u64 data)
 {
 	const struct luo_abi_record *record;
+	struct luo_abi_reader *r = &incoming->reader;
 	char text[LUO_ABI_FAULT_LEN];
-	struct luo_abi_reader r;
 	int err;
 
-	err = luo_abi_open(&r, &vfio_pci_liveupdate_format, data) ?:
-	      vfio_pci_liveupdate_check(&r);
+	err = luo_abi_open(r, &vfio_pci_liveupdate_format, data) ?:
+	      vfio_pci_liveupdate_check(r);
 	if (err) {
 		pr_err("live update: a device is not given back: %s\n",
-		       luo_abi_fault_text(&r.fault, text, sizeof(text)));
+		       luo_abi_fault_text(&r->fault, text, sizeof(text)));
 		return err;
 	}
 
-	record = luo_abi_next(&r, NULL, LUO_VFIO_PCI_DEVICE);
+	record = luo_abi_next(r, NULL, LUO_VFIO_PCI_DEVICE);
 	luo_abi_get(record, &incoming->dev, sizeof(incoming->dev));
-	record = luo_abi_next(&r, NULL, LUO_VFIO_PCI_CONFIG);
+	record = luo_abi_next(r, NULL, LUO_VFIO_PCI_CONFIG);
 	luo_abi_get(record, incoming->config, LUO_VFIO_PCI_CONFIG_SIZE);
-	record = luo_abi_next(&r, NULL, LUO_VFIO_PCI_EXTENDED);
+	record = luo_abi_next(r, NULL, LUO_VFIO_PCI_EXTENDED);
 	if (record)
 		luo_abi_get(record, incoming->config + LUO_VFIO_PCI_CONFIG_SIZE,
 			    LUO_VFIO_PCI_EXTENDED_SIZE);
@@ -752,6 +883,31 @@ void vfio_pci_liveupdate_explain(struct vfio_pci_core_device *vdev)
 		pci_name(pdev));
 }
 
+/* With finish the memory is no longer pinned, unless it is mapped again. */
+static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
+{
+	struct vfio_pci_core_device *vdev = incoming->vdev;
+	struct luo_abi_reader *r = &incoming->reader;
+	struct iommufd_liveupdate_area area;
+	struct luo_vfio_pci_area from;
+	struct luo_abi_array_it it;
+	u64 iova;
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_VFIO_PCI_AREAS));
+	while (luo_abi_array_next(&it, &from, sizeof(from))) {
+		vfio_pci_liveupdate_get_area(&from, &area);
+		if (iommufd_liveupdate_check_mapped(vdev->vdev.iommufd_device,
+						    &area, &iova)) {
+			pci_info_ratelimited(vdev->pdev, "live update: not finished: IOVA %#llx is not mapped to the memory it was mapped to; map it first\n",
+					     iova);
+			return false;
+		}
+	}
+
+	/* Blocks that are gone cannot be compared. */
+	return !it.left;
+}
+
 static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
@@ -759,7 +915,8 @@ static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 	/* Asked only for a file that was retrieved, and that somebody has. */
 	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
 
-	return incoming->adopted && incoming->vdev->vdev.iommufd_attached;
+	return incoming->adopted && incoming->vdev->vdev.iommufd_attached &&
+	       vfio_pci_liveupdate_is_mapped(incoming);
 }
 
 static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)

@@ -16,6 +16,7 @@ static_assert(!__builtin_strcmp(LUO_VFIO_PCI_TAG, "vfio-pci-v1"));
 static_assert(LUO_VFIO_PCI_DEVICE == 0x8001);
 static_assert(LUO_VFIO_PCI_CONFIG == 0x8002);
 static_assert(LUO_VFIO_PCI_EXTENDED == 0x8003);
+static_assert(LUO_VFIO_PCI_AREAS == 0xc004);
 
 static_assert(LUO_VFIO_PCI_RESET_WORKS == 1);
 static_assert(LUO_VFIO_PCI_MASKS_INTX == 2);
@@ -60,3 +61,18 @@ static_assert(sizeof_field(struct luo_vfio_pci_config, bytes) == 256);
 static_assert(sizeof(struct luo_vfio_pci_extended) == 3840);
 static_assert(offsetof(struct luo_vfio_pci_extended, bytes) == 0);
 static_assert(sizeof_field(struct luo_vfio_pci_extended, bytes) == 3840);
+
+static_assert(LUO_VFIO_PCI_READ == 1);
+static_assert(LUO_VFIO_PCI_WRITE == 2);
+
+static_assert(sizeof(struct luo_vfio_pci_area) == 32);
+static_assert(offsetof(struct luo_vfio_pci_area, iova) == 0);
+static_assert(sizeof_field(struct luo_vfio_pci_area, iova) == 8);
+static_assert(offsetof(struct luo_vfio_pci_area, length) == 8);
+static_assert(sizeof_field(struct luo_vfio_pci_area, length) == 8);
+static_assert(offsetof(struct luo_vfio_pci_area, phys) == 16);
+static_assert(sizeof_field(struct luo_vfio_pci_area, phys) == 8);
+static_assert(offsetof(struct luo_vfio_pci_area, access) == 24);
+static_assert(sizeof_field(struct luo_vfio_pci_area, access) == 4);
+static_assert(offsetof(struct luo_vfio_pci_area, reserved) == 28);
+static_assert(sizeof_field(struct luo_vfio_pci_area, reserved) == 4);

@@ -58,6 +58,14 @@ static const struct luo_abi_type vfio_pci_liveupdate_types[] = {
 		.needs = LUO_ABI_ALWAYS,
 		.max = 1,
 	},
+	{
+		.type = LUO_VFIO_PCI_AREAS,
+		.size = sizeof(struct luo_vfio_pci_area),
+		.min_size = sizeof(struct luo_vfio_pci_area),
+		.min = 1,
+		.max = 1,
+		.max_entries = 1 << 24,
+	},
 };
 
 const struct luo_abi_format vfio_pci_liveupdate_format = {
@@ -70,6 +78,42 @@ const struct luo_abi_format vfio_pci_liveupdate_format = {
 	luo_abi_refuse(r, record,					\
 		       offsetof(struct luo_vfio_pci_device, field),	\
 		       expected, found)
+
+#define REFUSE_AREA(r, record, field, expected, found)			\
+	luo_abi_refuse(r, record,					\
+		       offsetof(struct luo_vfio_pci_area, field),	\
+		       expected, found)
+
+static int vfio_pci_wire_check_areas(struct luo_abi_reader *r)
+{
+	const struct luo_abi_record *record;
+	struct luo_vfio_pci_area area;
+	struct luo_abi_array_it it;
+	u64 free = 0;
+	bool full = false;
+
+	record = luo_abi_next(r, NULL, LUO_VFIO_PCI_AREAS);
+	luo_abi_array_begin(&it, record);
+	while (luo_abi_array_next(&it, &area, sizeof(area))) {
+		if (full || area.iova < free)
+			return REFUSE_AREA(r, record, iova, free, area.iova);
+		if (!area.length || area.length - 1 > ~0ULL - area.iova)
+			return REFUSE_AREA(r, record, length, 1, area.length);
+		if (area.length - 1 > ~0ULL - area.phys)
+			return REFUSE_AREA(r, record, phys, 0, area.phys);
+		if (area.access & ~(LUO_VFIO_PCI_READ | LUO_VFIO_PCI_WRITE))
+			return REFUSE_AREA(r, record, access,
+					   LUO_VFIO_PCI_READ | LUO_VFIO_PCI_WRITE,
+					   area.access);
+		if (area.reserved)
+			return REFUSE_AREA(r, record, reserved, 0,
+					   area.reserved);
+		free = area.iova + area.length;
+		full = !free;
+	}
+
+	return 0;
+}
 
 /**
  * vfio_pci_liveupdate_check - Check the values of a blob's records.
@@ -100,5 +144,5 @@ int vfio_pci_liveupdate_check(struct luo_abi_reader *r)
 	if (dev.msix_bar != 0xff && dev.msix_bar >= LUO_VFIO_PCI_BARS)
 		return REFUSE(r, record, msix_bar, 0xff, dev.msix_bar);
 
-	return 0;
+	return vfio_pci_wire_check_areas(r);
 }

@@ -21,11 +21,15 @@
  * @LUO_VFIO_PCI_CONFIG: &struct luo_vfio_pci_config, one.
  * @LUO_VFIO_PCI_EXTENDED: &struct luo_vfio_pci_extended, one if the device has
  *                         extended configuration space.
+ * @LUO_VFIO_PCI_AREAS: An array of &struct luo_vfio_pci_area, one. It is empty
+ *                      if the device was not attached to an IO address space.
  */
 enum luo_vfio_pci_record {
 	LUO_VFIO_PCI_DEVICE		= LUO_ABI_RECORD_MANDATORY | 1,
 	LUO_VFIO_PCI_CONFIG		= LUO_ABI_RECORD_MANDATORY | 2,
 	LUO_VFIO_PCI_EXTENDED		= LUO_ABI_RECORD_MANDATORY | 3,
+	LUO_VFIO_PCI_AREAS		= LUO_ABI_RECORD_MANDATORY |
+					  LUO_ABI_RECORD_ARRAY | 4,
 };
 
 /**
@@ -113,6 +117,41 @@ struct luo_vfio_pci_config {
  */
 struct luo_vfio_pci_extended {
 	__u8	bytes[LUO_VFIO_PCI_EXTENDED_SIZE];
+} __attribute__((packed));
+
+/**
+ * enum luo_vfio_pci_access - what a device may do with memory
+ *
+ * @LUO_VFIO_PCI_READ: It may read it.
+ * @LUO_VFIO_PCI_WRITE: It may write to it.
+ */
+enum luo_vfio_pci_access {
+	LUO_VFIO_PCI_READ		= 1 << 0,
+	LUO_VFIO_PCI_WRITE		= 1 << 1,
+};
+
+/**
+ * struct luo_vfio_pci_area - memory that was mapped for the device
+ *
+ * The device keeps writing there. Without the list a session could be finished,
+ * and the memory unpinned, although its owner has not mapped it again.
+ *
+ * @iova: The first IO virtual address. Areas are sorted by it; the reader
+ *        refuses areas that overlap or wrap around.
+ * @length: Size in bytes. The reader refuses 0.
+ * @phys: The physical address of the first byte; all of the area is physically
+ *        contiguous. The session cannot be finished before @iova is mapped to it
+ *        again. The reader refuses an area that wraps around.
+ * @access: enum luo_vfio_pci_access. It must be mapped with at least that. The
+ *          reader refuses what it does not know.
+ * @reserved: 0. The reader refuses anything else.
+ */
+struct luo_vfio_pci_area {
+	__u64	iova;
+	__u64	length;
+	__u64	phys;
+	__u32	access;
+	__u32	reserved;
 } __attribute__((packed));
 
 #endif /* _UAPI_LINUX_LUO_VFIO_PCI_H */

@@ -495,17 +495,41 @@ static void load_next(unsigned long flags)
 		fail_exit("cannot load the next kernel");
 }
 
-static void crash_before(void)
+static void crash(void)
 {
-	int fd;
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
 
-	must(luo_session_preserve_fd(new_session("crash"), new_memfd(), 1),
-	     "preserve");
-	load_next(KEXEC_FILE_ON_CRASH);
-	fd = open("/proc/sysrq-trigger", O_WRONLY);
 	if (fd < 0 || write(fd, "c", 1) != 1)
 		fail_exit("cannot panic");
 	fail_exit("no panic came");
+}
+
+static void crash_before(void)
+{
+	must(luo_session_preserve_fd(new_session("crash"), new_memfd(), 1),
+	     "preserve");
+	load_next(KEXEC_FILE_ON_CRASH);
+	crash();
+}
+
+/* While another task is in kernel_kexec(), and has frozen the memfd. */
+static void frozen_crash_before(void)
+{
+	int session = new_session("crash");
+	char log[LOG_SIZE];
+
+	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
+	preserve_file(session, 2, "holder", "hold", NULL);
+	load_next(KEXEC_FILE_ON_CRASH);
+	if (!fork()) {
+		try_kexec();
+		fail_exit("no kexec came");
+	}
+	do {
+		usleep(1000);
+		read_log(log);
+	} while (!strstr(log, "hold holder"));
+	crash();
 }
 
 static void crash_after(void)
@@ -853,6 +877,7 @@ static const struct {
 	{ "scratch", scratch_before, scratch_before },
 	{ "crash", crash_before, crash_after, true },
 	{ "start", start_before, start_before },
+	{ "frozen-crash", frozen_crash_before, crash_after, true },
 	{ "handler", handler_before, handler_after, true },
 	{ "lookup", lookup_before, lookup_after },
 	{ "finish", finish_before, finish_after },
