@@ -28,9 +28,12 @@
  */
 
 #include <linux/cleanup.h>
+#include <linux/device/removal.h>
 #include <linux/export.h>
+#include <linux/init.h>
 #include <linux/liveupdate.h>
 #include <linux/mutex.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/pm_runtime.h>
 #include <linux/slab.h>
@@ -133,6 +136,111 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 }
 
 /**
+ * pci_liveupdate_veto - Refuse what would end a preserved device
+ * @dev:  A function or bridge.
+ * @what: What is refused, for the log: "removed", "unbound", "reset".
+ *
+ * A bridge above a preserved function is preserved, too, so that nothing below
+ * @dev has to be looked at.
+ *
+ * Context: Any. The result changes only while @dev's lock is held, see
+ * pci_liveupdate_preserve(), or when its live update is finished.
+ * Return: 0 or -EBUSY, with a log line.
+ */
+int pci_liveupdate_veto(struct pci_dev *dev, const char *what)
+{
+	if (!pci_liveupdate_kept(dev))
+		return 0;
+	pci_info(dev, "not %s: preserved for live update, close or finish its session first\n",
+		 what);
+
+	return -EBUSY;
+}
+
+/* A device that was pulled out is gone, and only has to be accounted for. */
+static int pci_liveupdate_may_remove(struct pci_dev *dev)
+{
+	if (!pci_liveupdate_kept(dev) || !pci_device_is_present(dev))
+		return 0;
+
+	return pci_liveupdate_veto(dev, "removed");
+}
+
+/**
+ * pci_liveupdate_removal_begin - Begin to remove a device and all below it
+ * @dev: The function or bridge.
+ *
+ * All removals pass here, except that of a whole root bus. From its success on
+ * neither the device nor anything below it can be preserved.
+ *
+ * Context: Sleeps. May be nested.
+ * Return: 0, and pci_liveupdate_removal_end() must follow, or -EBUSY with a log
+ * line: the device is preserved, and still there, or a live update is about to
+ * start the next kernel.
+ */
+int pci_liveupdate_removal_begin(struct pci_dev *dev)
+{
+	int err;
+
+	if (!device_removal_begin()) {
+		pci_info(dev, "not removed: a live update is about to start the next kernel\n");
+		return -EBUSY;
+	}
+
+	scoped_guard(mutex, &pci_liveupdate_lock) {
+		err = pci_liveupdate_may_remove(dev);
+		if (!err)
+			set_bit(PCI_DEV_GOING, &dev->priv_flags);
+	}
+	if (err)
+		pci_liveupdate_removal_end();
+
+	return err;
+}
+
+/**
+ * pci_liveupdate_slot_begin - Begin to remove all devices of a slot
+ * @bus:      The slot's bus.
+ * @device:   The slot's device number, or -1 for all that is on the bus.
+ * @surprise: They are gone, or others are there in their place.
+ *
+ * All are removed or none. After this pci_liveupdate_removal_begin() succeeds for
+ * each of them.
+ *
+ * Context: Sleeps.
+ * Return: as pci_liveupdate_removal_begin().
+ */
+int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise)
+{
+	struct pci_dev *dev;
+	int err = 0;
+
+	if (!device_removal_begin()) {
+		dev_info(&bus->dev, "devices not removed: a live update is about to start the next kernel\n");
+		return -EBUSY;
+	}
+	if (surprise)
+		return 0;
+
+	scoped_guard(mutex, &pci_liveupdate_lock) {
+		guard(rwsem_read)(&pci_bus_sem);
+		list_for_each_entry(dev, &bus->devices, bus_list) {
+			if (device >= 0 && PCI_SLOT(dev->devfn) != device)
+				continue;
+			err = err ?: pci_liveupdate_may_remove(dev);
+		}
+		list_for_each_entry(dev, &bus->devices, bus_list) {
+			if (!err && (device < 0 || PCI_SLOT(dev->devfn) == device))
+				set_bit(PCI_DEV_GOING, &dev->priv_flags);
+		}
+	}
+	if (err)
+		pci_liveupdate_removal_end();
+
+	return err;
+}
+
+/**
  * pci_liveupdate_forbids_vpd - Would VPD not be what is read?
  * @dev: The function whose VPD it is.
  *
@@ -149,6 +257,28 @@ bool pci_liveupdate_forbids_vpd(struct pci_dev *dev)
 
 	return !dev->liveupdate || !pci_shield_is_let(&dev->liveupdate->shield);
 }
+
+static int pci_liveupdate_unbind(struct notifier_block *nb, unsigned long action,
+				 void *data)
+{
+	struct device *dev = data;
+
+	if (!dev_is_pci(dev))
+		return NOTIFY_DONE;
+
+	return notifier_from_errno(pci_liveupdate_veto(to_pci_dev(dev),
+						       "unbound"));
+}
+
+static struct notifier_block pci_liveupdate_unbind_nb = {
+	.notifier_call = pci_liveupdate_unbind,
+};
+
+static int __init pci_liveupdate_watch(void)
+{
+	return device_unbind_notifier_register(&pci_liveupdate_unbind_nb);
+}
+postcore_initcall(pci_liveupdate_watch);
 
 static const struct liveupdate_flb_ops pci_liveupdate_flb_ops = {
 	.preserve = pci_liveupdate_flb_preserve,

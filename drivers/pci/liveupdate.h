@@ -3,6 +3,8 @@
 #define DRIVERS_PCI_LIVEUPDATE_H
 
 #include <linux/cleanup.h>
+#include <linux/device/removal.h>
+#include <linux/errno.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/rcupdate.h>
@@ -114,6 +116,9 @@ static inline bool pci_liveupdate_is_unfixed(const struct pci_dev *dev)
 	return unlikely(dev->liveupdate_unfixed);
 }
 
+int pci_liveupdate_veto(struct pci_dev *dev, const char *what);
+int pci_liveupdate_removal_begin(struct pci_dev *dev);
+int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise);
 bool pci_liveupdate_any_incoming(void);
 bool pci_liveupdate_forbids_vpd(struct pci_dev *dev);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
@@ -156,6 +161,22 @@ static inline bool pci_liveupdate_frozen(const struct pci_dev *dev)
 static inline bool pci_liveupdate_kept(const struct pci_dev *dev)
 {
 	return false;
+}
+
+static inline int pci_liveupdate_veto(struct pci_dev *dev, const char *what)
+{
+	return 0;
+}
+
+static inline int pci_liveupdate_removal_begin(struct pci_dev *dev)
+{
+	return device_removal_begin() ? 0 : -EBUSY;
+}
+
+static inline int pci_liveupdate_slot_begin(struct pci_bus *bus, int device,
+					    bool surprise)
+{
+	return device_removal_begin() ? 0 : -EBUSY;
 }
 
 static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
@@ -256,4 +277,11 @@ pci_liveupdate_shutdown_end(struct pci_dev *dev,
 }
 
 #endif /* CONFIG_PCI_LIVEUPDATE */
+
+/* Undo pci_liveupdate_removal_begin() and pci_liveupdate_slot_begin(). */
+static inline void pci_liveupdate_removal_end(void)
+{
+	device_removal_end();
+}
+
 #endif /* DRIVERS_PCI_LIVEUPDATE_H */

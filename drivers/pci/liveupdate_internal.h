@@ -156,6 +156,13 @@ void pci_liveupdate_pin(struct pci_liveupdate *lu);
 void pci_liveupdate_unpin(struct pci_liveupdate *lu);
 
 /* liveupdate_outgoing.c */
+struct pci_liveupdate_refusal {
+	int err;
+	const char *why;
+};
+
+bool pci_liveupdate_can_keep(struct pci_dev *dev,
+			     struct pci_liveupdate_refusal *refusal);
 int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args);
 void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args);
 int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args);

@@ -387,6 +387,41 @@ static void expect_difference(struct kunit *test, struct pci_dev *dev,
 	KUNIT_EXPECT_NULL(test, pci_liveupdate_differs(dev, lu));
 }
 
+static void expect_refusal(struct kunit *test, struct pci_dev *dev, int err,
+			   const char *what)
+{
+	struct pci_liveupdate_refusal refusal = {};
+
+	KUNIT_EXPECT_FALSE(test, pci_liveupdate_can_keep(dev, &refusal));
+	KUNIT_EXPECT_EQ(test, err, refusal.err);
+	if (refusal.why)
+		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(refusal.why, what), "%s",
+					  refusal.why);
+}
+
+/* None of these can be had in a machine that is emulated. */
+static void paths_are_refused(struct kunit *test)
+{
+	struct pci_dev *dev = find_device(test, PCI_HEADER_TYPE_BRIDGE);
+	struct pci_liveupdate_refusal refusal;
+
+	KUNIT_ASSERT_TRUE(test, pci_liveupdate_can_keep(dev, &refusal));
+	dev->is_thunderbolt = 1;
+	expect_refusal(test, dev, -EOPNOTSUPP, "Thunderbolt");
+	dev->is_thunderbolt = 0;
+	dev->external_facing = 1;
+	expect_refusal(test, dev, -EOPNOTSUPP, "outside");
+	dev->external_facing = 0;
+	dev->is_cxl = 1;
+	expect_refusal(test, dev, -EOPNOTSUPP, "CXL");
+	dev->is_cxl = 0;
+	set_bit(PCI_DEV_GOING, &dev->priv_flags);
+	expect_refusal(test, dev, -EBUSY, "being removed");
+	clear_bit(PCI_DEV_GOING, &dev->priv_flags);
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_can_keep(dev, &refusal));
+	pci_dev_put(dev);
+}
+
 static void differences_are_told(struct kunit *test)
 {
 	struct pci_dev *dev = find_device(test, PCI_HEADER_TYPE_NORMAL);
@@ -511,6 +546,7 @@ static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(differences_are_told),
 	KUNIT_CASE(differences_of_bridges_are_told),
 	KUNIT_CASE(a_function_is_small),
+	KUNIT_CASE(paths_are_refused),
 	{}
 };
 

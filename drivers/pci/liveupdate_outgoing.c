@@ -6,9 +6,11 @@
 
 #include <linux/acpi.h>
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/export.h>
 #include <linux/idr.h>
 #include <linux/iommu.h>
+#include <linux/jiffies.h>
 #include <linux/kexec_handover.h>
 #include <linux/kho_block.h>
 #include <linux/liveupdate.h>
@@ -42,11 +44,6 @@ static struct {
 	 3 * (sizeof(struct luo_abi_record) + sizeof(struct luo_abi_array)))
 
 /* --- who can be preserved */
-
-struct pci_liveupdate_refusal {
-	int err;
-	const char *why;
-};
 
 static bool pci_liveupdate_refuse(struct pci_liveupdate_refusal *refusal,
 				  int err, const char *why)
@@ -104,9 +101,20 @@ pci_liveupdate_feature_is_off(struct pci_dev *dev,
 	return true;
 }
 
-static bool pci_liveupdate_can_keep(struct pci_dev *dev,
-				    struct pci_liveupdate_refusal *refusal)
+/**
+ * pci_liveupdate_can_keep - Check whether a device can be preserved as it is now
+ * @dev:     A function, or a bridge above one.
+ * @refusal: Where to put why it cannot.
+ *
+ * Context: Sleeps.
+ * Return: true if it can.
+ */
+bool pci_liveupdate_can_keep(struct pci_dev *dev,
+			     struct pci_liveupdate_refusal *refusal)
 {
+	if (test_bit(PCI_DEV_GOING, &dev->priv_flags))
+		return pci_liveupdate_refuse(refusal, -EBUSY,
+					     "it is being removed");
 	if (!pci_device_is_present(dev))
 		return pci_liveupdate_refuse(refusal, -ENODEV,
 					     "it does not answer");
@@ -123,6 +131,13 @@ static bool pci_liveupdate_can_keep(struct pci_dev *dev,
 	if (dev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG)
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "its MSI does not work while INTx is masked");
+	/* Tunnels end with the kernel that has made them. */
+	if (dev->is_thunderbolt || dev->external_facing)
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "it is a Thunderbolt or USB4 port, or another that leads outside");
+	if (pcie_is_cxl(dev))
+		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
+					     "it uses CXL");
 	if (pci_dev_acs_is_specific(dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "its ACS is configured in a way of its own");
@@ -177,19 +192,6 @@ static bool pci_liveupdate_group_is_alone(struct pci_dev *dev)
 	return !err;
 }
 
-/*
- * Hot plug, a user who unbinds and one who resets hold the device's lock, also
- * while they wait for the owner. It is tried here, not taken: they come first.
- */
-static bool pci_liveupdate_is_settled(struct pci_dev *dev)
-{
-	if (!device_trylock(&dev->dev))
-		return false;
-	device_unlock(&dev->dev);
-
-	return true;
-}
-
 static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 					struct pci_liveupdate_refusal *refusal)
 {
@@ -206,9 +208,6 @@ static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 					     "it is a bridge");
 	if (!pci_liveupdate_can_keep(dev, refusal))
 		return false;
-	if (!pci_liveupdate_is_settled(dev))
-		return pci_liveupdate_refuse(refusal, -EBUSY,
-					     "it is being removed, unbound or reset");
 	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "its host bridge is not the firmware's: a driver may reset it");
@@ -232,6 +231,48 @@ static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 }
 
 /* --- preserve and unpreserve */
+
+/*
+ * Hot plug, a user who unbinds and one who resets hold a device's lock, also
+ * while they wait for the owner. They come first, and with it they find out that
+ * the device is preserved. Probing the services of a port takes a moment.
+ */
+#define PCI_LIVEUPDATE_PATIENCE		HZ
+
+static bool pci_liveupdate_trylock(struct pci_dev *dev)
+{
+	unsigned long end = jiffies + PCI_LIVEUPDATE_PATIENCE;
+
+	while (!device_trylock(&dev->dev)) {
+		if (time_after(jiffies, end))
+			return false;
+		msleep(20);
+	}
+
+	return true;
+}
+
+/* Unlock @dev and the bridges above it, up to but not including @end. */
+static void pci_liveupdate_unlock_path(struct pci_dev *dev, struct pci_dev *end)
+{
+	for (; dev != end; dev = pci_upstream_bridge(dev))
+		device_unlock(&dev->dev);
+}
+
+/* Return: NULL, or whose lock cannot be had; then none is taken. */
+static struct pci_dev *pci_liveupdate_lock_path(struct pci_dev *dev)
+{
+	struct pci_dev *it;
+
+	for (it = dev; it; it = pci_upstream_bridge(it)) {
+		if (!pci_liveupdate_trylock(it)) {
+			pci_liveupdate_unlock_path(dev, it);
+			return it;
+		}
+	}
+
+	return NULL;
+}
 
 static void pci_liveupdate_insert(struct pci_liveupdate *lu)
 {
@@ -407,40 +448,12 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
 	return 0;
 }
 
-/**
- * pci_liveupdate_preserve - Let a function run across the next live update.
- * @dev:      The function; its driver is the caller and does not go away.
- * @fh:       The handler of the file that is preserved for it, whose FLB this is
- *            (see pci_liveupdate_register()). The next kernel gives the function
- *            to a driver whose &pci_driver.liveupdate_tag is the handler's
- *            compatible string, and to no other.
- * @handle:   The file's, &liveupdate_file_op_args.serialized_data; not 0. If what
- *            it leads to cannot be read in the next kernel, this is how the
- *            function can still be stopped, see pci_liveupdate_token_of().
- * @pristine: What the function is reset to when its owner closes it.
- * @tokenp:   Where a token is put, by which the driver finds the function again
- *            with pci_liveupdate_get() in the next kernel. It means nothing to
- *            anybody else.
- *
- * The bridges above are preserved with it. From here on neither is put to sleep,
- * reset by others, removed or disabled; from the freeze of the shared state on
- * nothing is written to their configuration space any more.
- *
- * Belongs into the handler's .preserve().
- *
- * Context: Sleeps.
- * Return: 0, or what was not done:
- * -EBUSY if the function's state forbids it now: preserved already, its previous
- * live update not finished, not in D0, virtual functions enabled, being removed;
- * -EOPNOTSUPP if it cannot be preserved, see the top of liveupdate.c;
- * -ENODEV if it does not answer;
- * -ENOENT if no handler that is registered with PCI has a preserved file;
- * -ENOMEM. The reason is logged.
- */
-int pci_liveupdate_preserve(struct pci_dev *dev,
-			    const struct liveupdate_file_handler *fh,
-			    u64 handle, struct pci_saved_state *pristine,
-			    u64 *tokenp)
+/* With the locks of @dev and of the bridges above. */
+static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
+					  const struct liveupdate_file_handler *fh,
+					  u64 handle,
+					  struct pci_saved_state *pristine,
+					  u64 *tokenp)
 {
 	struct pci_liveupdate_refusal refusal;
 	int err;
@@ -470,6 +483,57 @@ int pci_liveupdate_preserve(struct pci_dev *dev,
 	*tokenp = pci_liveupdate_place_of_dev(dev) + 1;
 
 	return 0;
+}
+
+/**
+ * pci_liveupdate_preserve - Let a function run across the next live update.
+ * @dev:      The function; its driver is the caller and does not go away.
+ * @fh:       The handler of the file that is preserved for it, whose FLB this is
+ *            (see pci_liveupdate_register()). The next kernel gives the function
+ *            to a driver whose &pci_driver.liveupdate_tag is the handler's
+ *            compatible string, and to no other.
+ * @handle:   The file's, &liveupdate_file_op_args.serialized_data; not 0. If what
+ *            it leads to cannot be read in the next kernel, this is how the
+ *            function can still be stopped, see pci_liveupdate_token_of().
+ * @pristine: What the function is reset to when its owner closes it.
+ * @tokenp:   Where a token is put, by which the driver finds the function again
+ *            with pci_liveupdate_get() in the next kernel. It means nothing to
+ *            anybody else.
+ *
+ * The bridges above are preserved with it. From here on neither is put to sleep,
+ * reset by others, removed or disabled; from the freeze of the shared state on
+ * nothing is written to their configuration space any more.
+ *
+ * Belongs into the handler's .preserve().
+ *
+ * Context: Sleeps.
+ * Return: 0, or what was not done:
+ * -EBUSY if the function's state forbids it now: preserved already, its previous
+ * live update not finished, not in D0, virtual functions enabled, it or a bridge
+ * above being removed, or its lock not free within a second;
+ * -EOPNOTSUPP if it cannot be preserved, see the top of liveupdate.c;
+ * -ENODEV if it does not answer;
+ * -ENOENT if no handler that is registered with PCI has a preserved file;
+ * -ENOMEM. The reason is logged.
+ */
+int pci_liveupdate_preserve(struct pci_dev *dev,
+			    const struct liveupdate_file_handler *fh,
+			    u64 handle, struct pci_saved_state *pristine,
+			    u64 *tokenp)
+{
+	struct pci_dev *locked;
+	int err;
+
+	locked = pci_liveupdate_lock_path(dev);
+	if (locked) {
+		pci_info(dev, "live update: not preserved: %s is being removed, unbound, probed or reset, try again\n",
+			 pci_name(locked));
+		return -EBUSY;
+	}
+	err = pci_liveupdate_preserve_locked(dev, fh, handle, pristine, tokenp);
+	pci_liveupdate_unlock_path(dev, NULL);
+
+	return err;
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
 

@@ -8,8 +8,9 @@
  * What is to be refused, and how, comes from the table of refusals in
  * Documentation/PCI/liveupdate.rst: twice=EBUSY and so on, for all of its rows.
  *
- * Needs an image that is loaded (kexec -l), and the module liveupdate_file: one
- * of its files calls the updates off.
+ * Needs an igb, and an e1000e below a port of its own; an image that is loaded
+ * (kexec -l), and the module liveupdate_file: one of its files calls the updates
+ * off.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,8 +33,13 @@
 #include "lu_update.h"
 #include "lu_vfio.h"
 
+#define E1000E_VENDOR	0x8086
+#define E1000E_DEVICE	0x10d3
+
 static char bdf[LU_PCI_BDF_SIZE];
 static char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE];
+static char other[LU_PCI_BDF_SIZE];
+static char other_port[LU_PCI_BDF_SIZE];
 static struct lu_vfio device;
 static int luo;
 static char **expectations;
@@ -48,6 +54,42 @@ static bool states_are(const char *want)
 static int preserve(int session)
 {
 	return luo_session_preserve_fd(session, device.fd, 1);
+}
+
+static bool exists(const char *bdf, const char *file)
+{
+	char name[256];
+
+	snprintf(name, sizeof(name), "/sys/bus/pci/devices/%s/%s", bdf, file);
+	return !access(name, F_OK);
+}
+
+/* By a process that has none of our files: it may wait for their last close. */
+static pid_t start_write(const char *bdf, const char *file, const char *text)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		lu_die_errno("fork");
+	if (!pid) {
+		close_range(3, ~0U, 0);
+		_exit(-lu_write_text(bdf, file, text));
+	}
+	return pid;
+}
+
+/* A write that may wait for this very process. Returns -ETIME if it does. */
+static int try_write(const char *bdf, const char *file, const char *text)
+{
+	pid_t pid = start_write(bdf, file, text);
+	int status;
+
+	for (int tries = 0; tries < 500; tries++) {
+		if (waitpid(pid, &status, WNOHANG) == pid)
+			return -WEXITSTATUS(status);
+		usleep(10000);
+	}
+	return -ETIME;
 }
 
 /* What the arguments say about @name. */
@@ -133,10 +175,6 @@ static void refusals(int session)
 	lu_result_is(preserve(other), expected("twice"),
 		     "a device is preserved once");
 	close(other);
-	lu_result_is(lu_write_text(bdf, "remove", "1"), -EBUSY,
-		     "it cannot be removed");
-	lu_result_is(lu_write_text(path[0], "remove", "1"), -EBUSY,
-		     "nor can the bridge above");
 	lu_result_is(lu_write_text(bdf, "reset", "1"), -EBUSY,
 		     "it is reset by nobody but its owner");
 	lu_result_is(lu_write_text(bdf, "sriov_numvfs", "1"), -EBUSY,
@@ -145,17 +183,16 @@ static void refusals(int session)
 			 "its owner can write to it\n");
 }
 
-static void port_unbound(void)
+static void not_taken_away(void)
 {
-	uint16_t before = lu_pci_command(path[0]), after;
-	int unbound, bound;
-
-	unbound = lu_write_text(path[0], "driver/unbind", path[0]);
-	after = lu_pci_command(path[0]);
-	bound = lu_write_text("../drivers/pcieport", "bind", path[0]);
-	ksft_test_result(!unbound && !bound &&
-			 before & after & PCI_COMMAND_MASTER,
-			 "the port above loses its driver, not bus mastering\n");
+	lu_result_is(try_write(bdf, "remove", "1"), expected("taken-away"),
+		     "it cannot be removed");
+	lu_result_is(try_write(path[0], "remove", "1"), expected("taken-away"),
+		     "nor can the bridge above");
+	lu_result_is(try_write(bdf, "driver/unbind", bdf),
+		     expected("taken-away"), "it cannot be unbound");
+	lu_result_is(try_write(path[0], "driver/unbind", path[0]),
+		     expected("taken-away"), "nor can the bridge above");
 }
 
 static void is_called_off(const char *name, const char *why)
@@ -163,6 +200,62 @@ static void is_called_off(const char *name, const char *why)
 	lu_result_is(lu_try_kexec(), expected(name), why);
 	ksft_test_result(states_are("outgoing"),
 			 "they call the update off, that changes nothing\n");
+}
+
+/* Another VM's device, open but not preserved. */
+static int open_other(void)
+{
+	char name[64], cdev[128];
+	int fd;
+
+	lu_pci_bind_vfio(other);
+	lu_pci_vfio_name(other, name, sizeof(name));
+	snprintf(cdev, sizeof(cdev), "/dev/vfio/devices/%s", name);
+	fd = open(cdev, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		lu_die_errno("cannot open the other device");
+	return fd;
+}
+
+/* Its removal waits for its owner, with its lock held. */
+static void being_removed(int session)
+{
+	int fd = open_other(), refuser = lu_refuser(), status;
+	pid_t pid;
+
+	if (luo_session_preserve_fd(session, refuser, 2))
+		lu_die("the file that refuses cannot be preserved");
+	pid = start_write(other, "remove", "1");
+	/* VFIO takes this away just before it waits. */
+	while (exists(other, "vfio-dev"))
+		usleep(10000);
+	is_called_off("being-removed", "a removal that waits for its owner");
+	ksft_test_result(command_can_be_written(),
+			 "the preserved device is not frozen\n");
+	close(fd);
+	if (waitpid(pid, &status, 0) != pid)
+		lu_die_errno("the writer is gone");
+	ksft_test_result(!status && !exists(other, "vendor"),
+			 "the owner lets go, and the removal ends\n");
+	lu_result_is(lu_try_kexec(), expected("later-file"),
+		     "it does not stop an update any more");
+	close(refuser);
+	if (lu_write_text("..", "rescan", "1") || !exists(other, "vendor"))
+		lu_die("the other device does not come back");
+}
+
+/* With removals blocked, from the freeze on. */
+static void none_removed(int fd)
+{
+	lu_result_is(try_write(other, "driver/unbind", other), -EBUSY,
+		     "while frozen no other device is unbound");
+	lu_result_is(try_write(other, "remove", "1"), -EBUSY,
+		     "nor removed");
+	lu_result_is(try_write(other_port, "remove", "1"), -EBUSY,
+		     "nor is a port");
+	lu_result_is(try_write(bdf, "sriov_numvfs", "0"), -EBUSY,
+		     "no virtual function is disabled");
+	close(fd);
 }
 
 static void interrupts_on(void)
@@ -300,7 +393,7 @@ static void tell(int refuser, const char *what)
 static void while_frozen(int session)
 {
 	uint16_t command = lu_vfio_command(&device);
-	int fd = lu_refuser(), status;
+	int fd = lu_refuser(), other_fd = open_other(), status;
 	pid_t pid;
 
 	tell(fd, "hold");
@@ -321,6 +414,7 @@ static void while_frozen(int session)
 		     "it is not reset");
 	ksft_test_result(lu_vfio_command(&device) == command,
 			 "it can be read\n");
+	none_removed(other_fd);
 	tell(fd, "go");
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		lu_die("who replaces the kernel is gone");
@@ -344,15 +438,20 @@ static void again(int session)
 
 int main(int argc, char *argv[])
 {
+	char other_path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE];
 	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(37);
+	ksft_set_plan(47);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
 	if (!lu_pci_path(bdf, path))
 		lu_die("%s is on a root bus, there is no bridge to look at", bdf);
+	lu_pci_find(E1000E_VENDOR, E1000E_DEVICE, other);
+	if (!lu_pci_path(other, other_path))
+		lu_die("%s is on a root bus", other);
+	snprintf(other_port, sizeof(other_port), "%s", other_path[0]);
 	luo = luo_open_device();
 	if (luo < 0)
 		lu_die_errno("cannot open " LUO_DEVICE);
@@ -365,11 +464,16 @@ int main(int argc, char *argv[])
 
 	virtual_functions(session);
 	refusals(session);
-	port_unbound();
+	not_taken_away();
 	interrupts_on();
 	low_power();
 	wrong_images();
 	called_off(session);
+	close(session);
+	session = lu_new_session(luo, "removal");
+	if (preserve(session))
+		lu_die("the device cannot be preserved");
+	being_removed(session);
 	close(session);
 	fd = export_bar();
 	if (fd < 0)

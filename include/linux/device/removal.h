@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Removals of devices, and a live update that must not wait for them. */
+#ifndef _LINUX_DEVICE_REMOVAL_H
+#define _LINUX_DEVICE_REMOVAL_H
+
+#include <linux/types.h>
+
+struct notifier_block;
+
+#ifdef CONFIG_LIVEUPDATE
+
+bool device_removal_begin(void);
+void device_removal_end(void);
+int device_block_removals(void);
+void device_unblock_removals(void);
+int device_unbind_notifier_register(struct notifier_block *nb);
+
+#else /* CONFIG_LIVEUPDATE */
+
+static inline bool device_removal_begin(void)
+{
+	return true;
+}
+
+static inline void device_removal_end(void)
+{
+}
+
+#endif /* CONFIG_LIVEUPDATE */
+#endif /* _LINUX_DEVICE_REMOVAL_H */
