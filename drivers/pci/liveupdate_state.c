@@ -170,6 +170,16 @@ int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 #define PCI_STATE_DEVCTL_ERRORS	(PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | \
 				 PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE)
 
+/* What is in extended configuration space differs if that cannot be read. */
+static const char *pci_state_extended_differs(struct pci_dev *dev,
+					      const char *why)
+{
+	if (pci_is_pcie(dev) && dev->cfg_size <= PCI_CFG_SPACE_SIZE)
+		return "its extended configuration space cannot be read, start without pci=conf1, pci=nommconf, pci=noacpi and acpi=off";
+
+	return why;
+}
+
 static const char *pci_state_bars_differ(struct pci_dev *dev,
 					 const struct pci_liveupdate *lu)
 {
@@ -178,7 +188,8 @@ static const char *pci_state_bars_differ(struct pci_dev *dev,
 		u32 low, high = 0;
 
 		if (bar->offset + bar->width / 8 > dev->cfg_size)
-			return "configuration space is smaller";
+			return pci_state_extended_differs(dev,
+					"configuration space is smaller");
 		pci_read_config_dword(dev, bar->offset, &low);
 		if (bar->width == 64)
 			pci_read_config_dword(dev, bar->offset + 4, &high);
@@ -187,16 +198,6 @@ static const char *pci_state_bars_differ(struct pci_dev *dev,
 	}
 
 	return NULL;
-}
-
-/* Is the serial number, or ACS, not what it was because it cannot be read? */
-static const char *pci_state_extended_differs(struct pci_dev *dev,
-					      const char *why)
-{
-	if (pci_is_pcie(dev) && dev->cfg_size <= PCI_CFG_SPACE_SIZE)
-		return "its extended configuration space cannot be read, start without pci=conf1, pci=nommconf, pci=noacpi and acpi=off";
-
-	return why;
 }
 
 /**

@@ -136,7 +136,7 @@ says 2 'No such file' "no file" "$WORK/nothing"
 says 2 'was it cut off' "a vmlinux that was cut off" "$WORK/short"
 says 2 'not where its header says' "a bzImage that was cut off" "$WORK/short-bzImage"
 
-# Command lines. kho=on is the default of no kernel here.
+# Command lines
 rm -r "$LIVEUPDATE/tags"
 tag luo-v5 subtree 1 0
 tag kho-v4 subtree 1 0
@@ -151,7 +151,6 @@ line()
 line 0 '^READY' "$ON"
 line 0 'about 600 MiB more' "$ON quiet"
 line 0 '256 of 1024 MiB' "$ON root=/dev/sda1"
-line 1 'no kho=on, and the kernel was built with it off' "liveupdate=on"
 line 1 'switches kho off' "$ON kho=off"
 line 1 'switches kho off' "kho=on kho=0 liveupdate=1"
 line 0 '^READY' "$ON kho=off kho=y"
@@ -204,18 +203,22 @@ says 1 'told nothing' "an image from kexec_load()" "$KERNEL/vmlinux"
 rm "$LIVEUPDATE/next_handover"
 says 2 'no image is loaded' "no image" "$KERNEL/vmlinux"
 
-# The same kernel, built with kho on.
-cp "$WORK/vmlinux" "$WORK/bzImage"
+# The same kernel, built with kho on or off: the flags of its tag.
 kho_at=$(grep -abo 'kho-v4' "$WORK/vmlinux" | cut -d: -f1 | while read -r at; do
-	[ $(((at - 8 - 0x$offset) % 88)) = 0 ] && [ "$at" -gt $((0x$offset)) ] && echo "$at"
+	[ "$at" -gt $((0x$offset)) ] && [ $(((at - 8 - 0x$offset) % 88)) = 0 ] &&
+		echo "$at"
 done | head -n 1)
-number $((kho_at + 48 + 4)) 7
-says 1 'built with it off' "a kernel that was built with kho off" \
-	--cmdline "liveupdate=on vfio.enable_unsafe_noiommu_mode=1" "$KERNEL/vmlinux"
-says 0 '^READY' "a kernel that was built with kho on" \
-	--cmdline "liveupdate=on vfio.enable_unsafe_noiommu_mode=1" "$WORK/bzImage"
-says 1 'switches kho off' "the same, switched off" \
-	--cmdline "$ON kho=off" "$WORK/bzImage"
+NO_KHO="liveupdate=on vfio.enable_unsafe_noiommu_mode=1"
+cp "$WORK/vmlinux" "$WORK/bzImage"
+number $((kho_at + 52)) 3
+says 1 'no kho=on, and the kernel was built with it off' \
+	"a kernel that was built with kho off" --cmdline "$NO_KHO" "$WORK/bzImage"
+says 0 '^READY' "the same, switched on" --cmdline "$ON" "$WORK/bzImage"
+number $((kho_at + 52)) 7
+says 0 '^READY' "a kernel that was built with kho on" --cmdline "$NO_KHO" \
+	"$WORK/bzImage"
+says 1 'switches kho off' "the same, switched off" --cmdline "$ON kho=off" \
+	"$WORK/bzImage"
 
 mv "$LIVEUPDATE/tags" "$WORK/no-tags"
 says 2 'Live update is off' "a kernel without live update" "$KERNEL/vmlinux"

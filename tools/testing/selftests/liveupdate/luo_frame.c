@@ -346,7 +346,8 @@ static int open_named(const char *variable)
 
 /*
  * Command lines of the next kernel. With -EXDEV the update goes as far as the
- * file that refuses. This kernel is started with memmap=1M!3G itself.
+ * file that refuses. This kernel is started with memmap=1M!3G itself. Without
+ * kho= it depends on the kernel's configuration.
  */
 static const struct {
 	const char *cmdline;
@@ -356,7 +357,6 @@ static const struct {
 	{ "kho=off kho=1 liveupdate=y", -EXDEV },
 	{ "kho=on liveupdate=on -- kho=off liveupdate=off mem=1M", -EXDEV },
 	{ "kho=on liveupdate=on memmap=1M!3G memtest=0", -EXDEV },
-	{ "liveupdate=on", -ENOEXEC },
 	{ "kho=on kho=off liveupdate=on", -ENOEXEC },
 	{ "kho=on", -ENOEXEC },
 	{ "kho=on liveupdate=on liveupdate=0", -ENOEXEC },
