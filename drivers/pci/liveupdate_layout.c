@@ -2,8 +2,8 @@
 /*
  * The layout of linux/luo/pci.h.
  *
- * If one of these fails, what crosses a live update has changed. Nothing can be
- * made right here: put back what was there, and read in
+ * If one of these fails, the serialized data of live updates has changed. Do not
+ * change the assertion: undo the change, and read in
  * Documentation/core-api/liveupdate-abi.rst how a struct can grow.
  */
 

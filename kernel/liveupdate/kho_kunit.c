@@ -2,10 +2,10 @@
 /*
  * KUnit tests of kexec handover.
  *
- * They need two kernels. In the first one kho_outgoing asks what will survive
- * and hands over memory, and chains of blocks that are damaged in every way
- * that is told apart. Then a kexec; in the second one kho_incoming looks at
- * what came:
+ * They need two kernels. In the first one kho_outgoing asks what will survive,
+ * and preserves memory, chains of blocks and vmalloc areas, which it damages in
+ * every way that is told apart. Then a kexec; in the second one kho_incoming
+ * checks what was preserved:
  *
  *	kunit.autorun=1 kunit.filter_glob=kho_outgoing*
  *	kunit.autorun=1 kunit.filter_glob=kho_incoming*
@@ -17,11 +17,14 @@
 #include <linux/init.h>
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
+#include <linux/kho/abi/kexec_handover.h>
 #include <linux/kho_block.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/pgtable.h>
 #include <linux/slab.h>
+#include <linux/vmalloc.h>
 #include <asm/sections.h>
 
 #include "kexec_handover_internal.h"
@@ -92,6 +95,86 @@ static const struct kho_kunit_damage kho_kunit_damages[NR_CHAINS] = {
 	[CHAIN_COUNT_HUGE] = { "count huge", -ERANGE, BIT(1) | BIT(2) },
 };
 
+/* What is wrong with a vmalloc area. */
+enum kho_kunit_area {
+	AREA_GOOD,
+	AREA_GOOD_HUGE,
+	AREA_FLAGS,
+	AREA_ORDER_ONE,
+	AREA_ORDER_TOO_LARGE,
+	AREA_ORDER_31,
+	AREA_ORDER_LARGEST,
+	AREA_NO_PAGES,
+	AREA_FEWER_PAGES,
+	AREA_MORE_PAGES,
+	AREA_MOST_PAGES,
+	AREA_NO_CHUNK,
+	AREA_CHUNK_NOT_PRESERVED,
+	AREA_CHUNK_NO_MEMORY,
+	AREA_CHUNK_TOP_OF_ADDRESS_SPACE,
+	AREA_CHUNK_LARGER,
+	AREA_CHUNK_INSIDE_LARGER,
+	AREA_CHUNK_MISALIGNED,
+	AREA_CHUNK_EMPTY,
+	AREA_CHUNK_NOT_FULL,
+	AREA_CHUNK_FOLLOWS_ITSELF,
+	AREA_CHUNKS_LOOP,
+	AREA_PAGE_NOT_PRESERVED,
+	AREA_PAGE_NO_MEMORY,
+	AREA_PAGE_TOP_OF_ADDRESS_SPACE,
+	AREA_PAGE_LARGER,
+	AREA_PAGE_INSIDE_LARGER,
+	AREA_PAGE_MISALIGNED,
+	AREA_PAGE_TWICE,
+	AREA_PAGE_IS_CHUNK,
+	NR_AREAS,
+};
+
+struct kho_kunit_area_case {
+	const char *name;
+	/* Number of pages. More than 511 have two chunks. */
+	unsigned long pages;
+	/* The first page was taken over although the restore failed. */
+	bool taken;
+};
+
+static const struct kho_kunit_area_case kho_kunit_areas[NR_AREAS] = {
+	[AREA_GOOD] = { "good", 600 },
+	[AREA_GOOD_HUGE] = { "good and huge", 2 << (PMD_SHIFT - PAGE_SHIFT) },
+	[AREA_FLAGS] = { "unknown flags", 3 },
+	[AREA_ORDER_ONE] = { "order one", 4 },
+	[AREA_ORDER_TOO_LARGE] = { "order too large", 3 },
+	[AREA_ORDER_31] = { "order 31", 3 },
+	[AREA_ORDER_LARGEST] = { "largest order", 3 },
+	[AREA_NO_PAGES] = { "no pages", 3 },
+	[AREA_FEWER_PAGES] = { "fewer pages", 3 },
+	[AREA_MORE_PAGES] = { "more pages", 3 },
+	[AREA_MOST_PAGES] = { "most pages", 3 },
+	[AREA_NO_CHUNK] = { "no chunk", 3 },
+	[AREA_CHUNK_NOT_PRESERVED] = { "chunk not preserved", 3 },
+	[AREA_CHUNK_NO_MEMORY] = { "chunk not in memory", 3 },
+	[AREA_CHUNK_TOP_OF_ADDRESS_SPACE] = {
+		"chunk at the top of the address space", 3
+	},
+	[AREA_CHUNK_LARGER] = { "chunk in something larger", 3 },
+	[AREA_CHUNK_INSIDE_LARGER] = { "chunk inside of something larger", 3 },
+	[AREA_CHUNK_MISALIGNED] = { "chunk misaligned", 3 },
+	[AREA_CHUNK_EMPTY] = { "chunk empty", 3 },
+	[AREA_CHUNK_NOT_FULL] = { "chunk not full", 600 },
+	[AREA_CHUNK_FOLLOWS_ITSELF] = { "chunk follows itself", 600 },
+	[AREA_CHUNKS_LOOP] = { "chunks loop", 600 },
+	[AREA_PAGE_NOT_PRESERVED] = { "page not preserved", 3 },
+	[AREA_PAGE_NO_MEMORY] = { "page not in memory", 3 },
+	[AREA_PAGE_TOP_OF_ADDRESS_SPACE] = {
+		"page at the top of the address space", 3
+	},
+	[AREA_PAGE_LARGER] = { "page larger", 3 },
+	[AREA_PAGE_INSIDE_LARGER] = { "page inside of something larger", 3 },
+	[AREA_PAGE_MISALIGNED] = { "page misaligned", 3 },
+	[AREA_PAGE_TWICE] = { "page listed twice", 3, true },
+	[AREA_PAGE_IS_CHUNK] = { "page is the chunk", 3, true },
+};
+
 /* The record that is handed over. Physical addresses. */
 struct kho_kunit_ser {
 	u64 folios[ARRAY_SIZE(kho_kunit_orders)];
@@ -104,6 +187,8 @@ struct kho_kunit_ser {
 	u64 shared[2];
 	u64 too_long;
 	u64 too_long_blocks;
+	struct kho_vmalloc areas[NR_AREAS];
+	u64 area_pages[NR_AREAS];
 };
 
 /* --- first kernel -------------------------------------------------------- */
@@ -376,6 +461,124 @@ static void kho_kunit_hand_over_too_long(struct kunit *test,
 	ser->too_long_blocks = bs->nblocks + 1;
 }
 
+/* What else than preserved pages of order 0 an address can lead to. */
+static u64 kho_kunit_bad_address(struct kho_kunit_ser *ser,
+				 enum kho_kunit_area area, u64 good)
+{
+	switch (area) {
+	case AREA_CHUNK_NOT_PRESERVED:
+	case AREA_PAGE_NOT_PRESERVED:
+		return ser->not_preserved;
+	case AREA_CHUNK_NO_MEMORY:
+	case AREA_PAGE_NO_MEMORY:
+		return PFN_PHYS(max_pfn) + SZ_1G;
+	case AREA_CHUNK_TOP_OF_ADDRESS_SPACE:
+	case AREA_PAGE_TOP_OF_ADDRESS_SPACE:
+		return -PAGE_SIZE;
+	case AREA_CHUNK_LARGER:
+	case AREA_PAGE_LARGER:
+		return ser->target;
+	case AREA_CHUNK_INSIDE_LARGER:
+	case AREA_PAGE_INSIDE_LARGER:
+		return ser->target + PAGE_SIZE;
+	default:
+		return good + sizeof(u64);
+	}
+}
+
+static void kho_kunit_damage_area(struct kho_kunit_ser *ser,
+				  enum kho_kunit_area nr)
+{
+	struct kho_vmalloc *area = &ser->areas[nr];
+	struct kho_vmalloc_chunk *chunk = phys_to_virt(area->first.phys);
+	struct kho_vmalloc_chunk *second;
+
+	switch (nr) {
+	case AREA_GOOD ... AREA_GOOD_HUGE:
+	case NR_AREAS:
+		break;
+	case AREA_FLAGS:
+		area->flags |= BIT(15);
+		break;
+	case AREA_ORDER_ONE:
+		area->order = 1;
+		break;
+	case AREA_ORDER_TOO_LARGE:
+		area->order = MAX_PAGE_ORDER + 1;
+		break;
+	case AREA_ORDER_31:
+		area->order = 31;
+		break;
+	case AREA_ORDER_LARGEST:
+		area->order = U16_MAX;
+		break;
+	case AREA_NO_PAGES:
+		area->total_pages = 0;
+		break;
+	case AREA_FEWER_PAGES:
+		area->total_pages--;
+		break;
+	case AREA_MORE_PAGES:
+		area->total_pages++;
+		break;
+	case AREA_MOST_PAGES:
+		area->total_pages = U32_MAX;
+		break;
+	case AREA_NO_CHUNK:
+		area->first.phys = 0;
+		break;
+	case AREA_CHUNK_NOT_PRESERVED ... AREA_CHUNK_MISALIGNED:
+		area->first.phys = kho_kunit_bad_address(ser, nr,
+							 area->first.phys);
+		break;
+	case AREA_CHUNK_EMPTY:
+		chunk->phys[0] = 0;
+		break;
+	case AREA_CHUNK_NOT_FULL:
+		chunk->phys[10] = 0;
+		break;
+	case AREA_CHUNK_FOLLOWS_ITSELF:
+		chunk->hdr.next.phys = virt_to_phys(chunk);
+		break;
+	case AREA_CHUNKS_LOOP:
+		second = phys_to_virt(chunk->hdr.next.phys);
+		second->hdr.next.phys = virt_to_phys(chunk);
+		break;
+	case AREA_PAGE_NOT_PRESERVED ... AREA_PAGE_MISALIGNED:
+		chunk->phys[1] = kho_kunit_bad_address(ser, nr,
+						       chunk->phys[1]);
+		break;
+	case AREA_PAGE_TWICE:
+		chunk->phys[2] = chunk->phys[0];
+		break;
+	case AREA_PAGE_IS_CHUNK:
+		chunk->phys[2] = virt_to_phys(chunk);
+		break;
+	}
+}
+
+static void kho_kunit_hand_over_areas(struct kunit *test,
+				      struct kho_kunit_ser *ser)
+{
+	for (int i = 0; i < NR_AREAS; i++) {
+		const unsigned long pages = kho_kunit_areas[i].pages;
+		struct kho_vmalloc_chunk *chunk;
+		void *area;
+
+		area = i == AREA_GOOD_HUGE ?
+		       vmalloc_huge(pages * PAGE_SIZE, GFP_KERNEL) :
+		       vmalloc(pages * PAGE_SIZE);
+		KUNIT_ASSERT_NOT_NULL(test, area);
+		for (unsigned long page = 0; page < pages; page++)
+			*(u64 *)(area + page * PAGE_SIZE) = page;
+		KUNIT_ASSERT_EQ(test, 0,
+				kho_preserve_vmalloc(area, &ser->areas[i]));
+		chunk = phys_to_virt(ser->areas[i].first.phys);
+		ser->area_pages[i] = chunk->phys[0];
+		kho_kunit_damage_area(ser, i);
+	}
+}
+
 static void kho_outgoing_hand_over(struct kunit *test)
 {
 	struct kho_kunit_ser *ser = kho_alloc_preserve(sizeof(*ser));
@@ -399,6 +602,7 @@ static void kho_outgoing_hand_over(struct kunit *test)
 	kho_kunit_hand_over_shared(test, ser);
 	kho_kunit_hand_over_damaged(test, ser);
 	kho_kunit_hand_over_too_long(test, ser);
+	kho_kunit_hand_over_areas(test, ser);
 
 	KUNIT_ASSERT_EQ(test, 0, kho_add_subtree(KHO_KUNIT_SUBTREE, ser,
 						 sizeof(*ser)));
@@ -813,6 +1017,40 @@ static void kho_incoming_too_long_chain(struct kunit *test)
 	KUNIT_EXPECT_LT(test, in_use, nr_blocks / 10);
 }
 
+static void kho_kunit_area_desc(const struct kho_kunit_area_case *area,
+				char *desc)
+{
+	strscpy(desc, area->name, KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(kho_kunit_area, kho_kunit_areas, kho_kunit_area_desc);
+
+static void kho_incoming_area(struct kunit *test)
+{
+	const struct kho_kunit_area_case *area = test->param_value;
+	const enum kho_kunit_area nr = area - kho_kunit_areas;
+	const bool good = nr <= AREA_GOOD_HUGE;
+	void *mem;
+
+	KUNIT_EXPECT_TRUE(test,
+			  kho_range_is_incoming(kho_kunit_in->area_pages[nr],
+						PAGE_SIZE));
+	mem = kho_restore_vmalloc(&kho_kunit_in->areas[nr]);
+	KUNIT_EXPECT_EQ(test, !!mem, good);
+	KUNIT_EXPECT_EQ(test, !good && !area->taken,
+			kho_range_is_incoming(kho_kunit_in->area_pages[nr],
+					      PAGE_SIZE));
+	KUNIT_EXPECT_TRUE(test, kho_range_is_incoming(kho_kunit_in->target,
+						      PAGE_SIZE << 3));
+	if (!mem || !good)
+		return;
+
+	for (unsigned long page = 0; page < area->pages; page++)
+		KUNIT_EXPECT_EQ(test, *(u64 *)(mem + page * PAGE_SIZE), page);
+	vfree(mem);
+	KUNIT_EXPECT_NULL(test, kho_restore_vmalloc(&kho_kunit_in->areas[nr]));
+}
+
 static void kho_incoming_end(struct kunit *test)
 {
 	phys_addr_t phys = virt_to_phys(kho_kunit_in);
@@ -854,6 +1092,7 @@ static struct kunit_case kho_incoming_cases[] = {
 	KUNIT_CASE(kho_incoming_bad_head),
 	KUNIT_CASE(kho_incoming_shared_chain),
 	KUNIT_CASE(kho_incoming_too_long_chain),
+	KUNIT_CASE_PARAM(kho_incoming_area, kho_kunit_area_gen_params),
 	/* The last one: frees the record. */
 	KUNIT_CASE(kho_incoming_end),
 	{}

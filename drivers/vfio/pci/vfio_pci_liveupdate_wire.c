@@ -37,6 +37,13 @@ static const struct luo_abi_field vfio_pci_extended_fields[] = {
 	LUO_ABI_FIELDS(struct luo_vfio_pci_extended, bytes, bytes),
 };
 
+static const struct luo_abi_field vfio_pci_area_fields[] = {
+	LUO_ABI_FIELDS(struct luo_vfio_pci_area, iova, phys),
+	LUO_ABI_FLAGS(struct luo_vfio_pci_area, access,
+		      LUO_VFIO_PCI_READ | LUO_VFIO_PCI_WRITE, LUO_ABI_ALWAYS),
+	LUO_ABI_RESERVED(struct luo_vfio_pci_area, reserved),
+};
+
 static const struct luo_abi_type vfio_pci_liveupdate_types[] = {
 	{
 		LUO_ABI_TYPE(LUO_VFIO_PCI_DEVICE, struct luo_vfio_pci_device,
@@ -59,9 +66,9 @@ static const struct luo_abi_type vfio_pci_liveupdate_types[] = {
 		.max = 1,
 	},
 	{
-		.type = LUO_VFIO_PCI_AREAS,
-		.size = sizeof(struct luo_vfio_pci_area),
-		.min_size = sizeof(struct luo_vfio_pci_area),
+		LUO_ABI_TYPE(LUO_VFIO_PCI_AREAS, struct luo_vfio_pci_area,
+			     32, vfio_pci_area_fields),
+		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,
 		.max_entries = 1 << 24,
@@ -101,13 +108,6 @@ static int vfio_pci_wire_check_areas(struct luo_abi_reader *r)
 			return REFUSE_AREA(r, record, length, 1, area.length);
 		if (area.length - 1 > ~0ULL - area.phys)
 			return REFUSE_AREA(r, record, phys, 0, area.phys);
-		if (area.access & ~(LUO_VFIO_PCI_READ | LUO_VFIO_PCI_WRITE))
-			return REFUSE_AREA(r, record, access,
-					   LUO_VFIO_PCI_READ | LUO_VFIO_PCI_WRITE,
-					   area.access);
-		if (area.reserved)
-			return REFUSE_AREA(r, record, reserved, 0,
-					   area.reserved);
 		free = area.iova + area.length;
 		full = !free;
 	}

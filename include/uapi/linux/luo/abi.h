@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * What crosses a live update: the rules that all subsystems share.
+ * Serialized data of live updates: the part that all subsystems share.
  *
  * Documentation/core-api/liveupdate-abi.rst is the contract in prose. Read it
  * before changing anything here: a kernel that was built years ago reads what
@@ -14,9 +14,9 @@
 /**
  * enum luo_abi_magic - the number a blob begins with, one for each tag
  *
- * It is the tag's name in a form that can be compared before anything else in
- * the memory is believed: a handle that leads to another tag's blob is noticed
- * at its first four bytes. Numbers are never used again.
+ * It identifies the tag before anything else in the memory is used: a handle
+ * that leads to another tag's blob is detected by its first four bytes. A number
+ * is never used for a second tag.
  *
  * @LUO_ABI_MAGIC_EXAMPLE: "luo-example-v1", see linux/luo/example.h
  * @LUO_ABI_MAGIC_PCI: "pci-v1", see linux/luo/pci.h
@@ -64,13 +64,14 @@ enum luo_abi_arch {
  *              that was handed over.
  * @incompat: Features in use which a reader must know; the bits are the tag's,
  *            numbered from 0. Whatever a reader of the first version would
- *            refuse has a bit here: a record that came later and is mandatory,
- *            a bit of a record's incompat, an appended field that is not 0, a
- *            limit that was raised. For this word is all that can be asked of
- *            the next kernel before the kexec. A bit is set when what it stands
- *            for is in use, not when the writer's kernel knows it: so going
- *            back to an older kernel works until something new is really used.
- *            The reader refuses a bit it does not know.
+ *            refuse has a bit here: a mandatory type of record, a bit of a
+ *            record's incompat, an appended or formerly reserved field that is
+ *            not 0, a flag or an enumerated value, and exceeding a limit, if
+ *            any of these is newer. This word is all that the next kernel can
+ *            be asked about before the kexec. A bit is set when its feature is
+ *            in use, not when the writer's kernel knows it: so going back to an
+ *            older kernel works until something new is really used. The reader
+ *            refuses a bit it does not know.
  * @compat: Features in use which a reader may ignore; the bits are the tag's.
  *          Without it the reader could not tell "0" from "not recorded".
  * @arch: enum luo_abi_arch. Records hold registers and structures of one
@@ -81,9 +82,10 @@ enum luo_abi_arch {
  *              would be misread. The reader refuses any other than its own.
  * @reserved: 0. The reader refuses anything else, so that it can be used.
  * @crc: CRC-32C (as in RFC 3720, appendix B.4) of @total_size bytes from the
- *       start of the blob, with this field 0. It does not keep anybody away, it
- *       catches memory that was overwritten: by DMA, or by a kernel that did
- *       not know it was preserved. The reader refuses a difference.
+ *       start of the blob, with this field 0. It detects memory that was
+ *       overwritten: by DMA, or by a kernel that did not know it was preserved.
+ *       It is no protection against an attacker. The reader refuses a
+ *       difference.
  */
 struct luo_abi_header {
 	__u32	magic;
@@ -165,9 +167,10 @@ struct luo_abi_block {
  * @head: Physical address of the first block, 0 if there are no entries. The
  *        reader refuses an address that is not that of a page which was handed
  *        over.
- * @count: Number of entries. The blocks have a number each; without the sum a
- *         chain that was cut short, or leads back to itself, would be believed.
- *         The reader refuses a difference, and more than the tag allows.
+ * @count: Number of entries. Each block has a number of its own; without the
+ *         sum a chain that was cut short would be accepted. The reader refuses a
+ *         difference, more than the tag allows, and more blocks than all arrays
+ *         of a blob can have.
  * @stride: Size of an entry in bytes, a multiple of 8. Without it no entry
  *          could grow. The reader refuses less than an entry had in its first
  *          version, takes what it lacks as 0, and refuses more than it knows
@@ -279,23 +282,23 @@ struct luo_abi_tag {
  *                              know.
  * @LUO_REASON_RECORD_RESERVED: A part of a record that should be 0 is not.
  * @LUO_REASON_RECORD_SHORT: A record is shorter than it ever was.
- * @LUO_REASON_RECORD_TAIL: A record is longer than this kernel knows, and what
- *                          is there is not 0.
+ * @LUO_REASON_RECORD_TAIL: A field of a record that this kernel does not know
+ *                          is not 0, or a flag or value is not known.
  * @LUO_REASON_RECORD_LIMIT: There are more records of a type than this kernel
  *                           knows what to do with.
  * @LUO_REASON_RECORD_MISSING: A record that must be there is not.
  * @LUO_REASON_ARRAY_STRIDE: The size of an array's entries is not possible.
- * @LUO_REASON_ARRAY_LIMIT: An array has more entries than this kernel knows
- *                          what to do with.
+ * @LUO_REASON_ARRAY_LIMIT: An array has more entries than this kernel accepts,
+ *                          or all arrays together have too many blocks.
  * @LUO_REASON_ARRAY_COUNT: An array has not as many entries as it says.
  * @LUO_REASON_ARRAY_ADDRESS: A block of an array is not in memory which the
  *                            previous kernel handed over.
  * @LUO_REASON_ARRAY_BLOCK: A block of an array has no entries, or more than
  *                          fit.
  * @LUO_REASON_ARRAY_CHECKSUM: The entries were changed after they were sealed.
- * @LUO_REASON_ARRAY_TAIL: An entry is longer than this kernel knows, and what
- *                         is there is not 0.
- * @LUO_REASON_VALUE: A value means nothing to the subsystem that reads it.
+ * @LUO_REASON_ARRAY_TAIL: A field of an entry that this kernel does not know is
+ *                         not 0, or a flag or value is not known.
+ * @LUO_REASON_VALUE: A value is invalid for the subsystem that reads it.
  */
 enum luo_abi_reason {
 	LUO_REASON_NONE			= 0,

@@ -98,8 +98,8 @@ enum luo_pci_flags {
  *          bridge, and not before this.
  * @serial: Device Serial Number (PCIe 7.9.3), 0 if it has none. To tell a
  *          device from another one of the same make.
- * @command: Command (PCIe 7.5.1.1.3). A device that was reset in between has
- *           not got it any more; the reader quarantines it.
+ * @command: Command (PCIe 7.5.1.1.3). A reset clears it; the reader then
+ *           quarantines the device.
  * @flags: enum luo_pci_flags. The reader refuses what it does not know.
  * @vf_buses: How many the bus numbers above its own its virtual functions would
  *            need, none are enabled. To find out, Number of VFs has to be
@@ -193,15 +193,15 @@ struct luo_pci_bar {
 /**
  * struct luo_pci_register - what a register is to be after a reset
  *
- * When an owner closes its device the device is reset and becomes as it was when
- * it was opened. The running device has not got this any more.
+ * When an owner closes its device, the device is reset and becomes as it was when
+ * it was opened. These values can no longer be read from the running device.
  *
  * @device: Which of %LUO_PCI_DEVICES it is in, counted from 1. The reader
  *          refuses what is not a function or not in order.
  * @capability: ID of the capability it is in (PCIe 7.5.3.1 and others), as it
  *              is in configuration space; that of an extended capability plus
- *              0x8000; 0 for the header. The reader skips what the device has
- *              not got.
+ *              0x8000; 0 for the header. The reader skips a capability that
+ *              the device does not have.
  * @offset: From the start of the capability, in bytes. The reader skips what it
  *          would not restore.
  * @value: What to write there.

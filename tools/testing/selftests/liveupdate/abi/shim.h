@@ -73,6 +73,7 @@ void kho_unpreserve_free(void *p);
 void kho_restore_free(void *p);
 
 struct folio;
+int kho_incoming_order(phys_addr_t phys);
 struct folio *kho_restore_folio(u64 phys);
 struct folio *virt_to_folio(const void *p);
 void folio_put(struct folio *folio);
