@@ -11,7 +11,7 @@
 . "$TOP/harness/tap.sh"
 
 # As a reader's shell, not as a part of the make that started this.
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES T FOR
 
 TESTS=$TOP/harness/tests
 WORK=$(mktemp -d)
@@ -58,13 +58,15 @@ unknown()
 
 # --- in this clone
 
+# One after the other until one fails: abi-update has nothing to write after a
+# good abi-check.
 here()
 {
-	local command status
+	local command status=0
 
 	while read -r command; do
-		status=0
-		(cd "$TOP" && bash -ec "$command") >"$WORK/log" 2>&1 </dev/null || status=$?
+		[ $status != 0 ] ||
+			(cd "$TOP" && bash -ec "$command") >"$WORK/log" 2>&1 </dev/null || status=$?
 		result $status "$command"
 	done <<<"$1"
 }
