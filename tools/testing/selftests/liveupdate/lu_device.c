@@ -232,6 +232,8 @@ static void being_removed(int session)
 	is_called_off("being-removed", "a removal that waits for its owner");
 	ksft_test_result(command_can_be_written(),
 			 "the preserved device is not frozen\n");
+	close(lu_new_session(luo, "meanwhile"));
+	ksft_test_result_pass("nor are sessions\n");
 	close(fd);
 	if (waitpid(pid, &status, 0) != pid)
 		lu_die_errno("the writer is gone");
@@ -442,7 +444,7 @@ int main(int argc, char *argv[])
 	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(47);
+	ksft_set_plan(48);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
