@@ -333,7 +333,7 @@ static void wrong_images(void)
 	lu_result_is(lu_try_kexec(), expected("liveupdate-off"),
 		     "nor one that is told liveupdate=off");
 	lu_load_next("mem=512M");
-	lu_result_is(lu_try_kexec(), expected("memory"),
+	lu_result_is(lu_try_kexec(), expected("memory-options"),
 		     "nor one that is told to use less memory");
 	lu_load_next("");
 	ksft_test_result(states_are("outgoing") && command_can_be_written(),
