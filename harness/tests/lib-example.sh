@@ -3,6 +3,7 @@
 # vfio-pci can preserve.
 iommu none
 append vfio.enable_unsafe_noiommu_mode=1
+leaves 'enable 1 -> 2$' 'a bridge counts as enabled for the function below and for its port driver'
 root_port rp0
 device igb,bus=rp0
 program liveupdate/lu_example
