@@ -261,13 +261,15 @@ initrd()
 	take_lock "$BUILD/initrd.lock"
 	busybox=$(command -v busybox) ||
 		die "busybox is missing: run 'make deps'."
-	if [ -e "$out" ] && [ -z "$(find "$TOP/harness/guest" -name '*.[ch]' -newer "$out")" ]; then
+	if [ -e "$out" ] && [ -z "$(find "$TOP/harness/guest" "$FRAGMENTS/lu_stop.h" \
+		-name '*.[ch]' -newer "$out")" ]; then
 		echo "$out"
 		return
 	fi
 	rm -rf "$root"
 	mkdir -p "$root/bin"
-	gcc -static -O2 -Wall -Wextra "$TOP"/harness/guest/{init,state}.c -o "$root/init"
+	gcc -static -O2 -Wall -Wextra -I"$FRAGMENTS" \
+		"$TOP"/harness/guest/{init,state}.c -o "$root/init"
 	cp "$busybox" "$root/bin/busybox"
 	"$busybox" --list | while read -r applet; do
 		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"

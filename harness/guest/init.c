@@ -4,8 +4,9 @@
  *
  * One machine runs one test in one or more stages, one kernel each.  Stage N
  * is the shell script /host/stageN.  When there is a /host/kernelN+1 it is
- * loaded before the stage runs and started by kexec after the stage has
- * succeeded.  The last stage's success is the machine's.
+ * loaded, checked and, after the stage has succeeded, started by kexec.  A VM
+ * that the stage has left running is stopped right before that.  The last stage's
+ * success is the machine's.
  *
  * The shell runs with -e: a command that fails ends the stage.
  * Exit status of a stage: 0 good, 4 skip (kselftest's number), else bad.
@@ -29,6 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lu_stop.h"
 #include "state.h"
 
 #define KSFT_SKIP	4
@@ -326,8 +328,20 @@ static void preflight(int next)
 			want);
 }
 
+/* From here on a guest is waiting. */
+static void stop_vm(void)
+{
+	char answer[256];
+	int err = lu_stop_request(answer, sizeof(answer), 30000);
+
+	if (err && err != -ECONNREFUSED)
+		give_up("the VM was not stopped (%s): %s", strerror(-err),
+			answer);
+}
+
 static void __attribute__((noreturn)) start_next_kernel(void)
 {
+	stop_vm();
 	tell("ktap # cycles at kexec: %llu", cycles());
 	tell("kexec");
 	await_ok("kexec");
@@ -345,7 +359,7 @@ static void end_processes(void)
 
 int main(void)
 {
-	int stage, status, more;
+	int stage, status, more = 0;
 
 	mount_all();
 	open_console();
@@ -356,10 +370,14 @@ int main(void)
 	do_mount("host", "/host", "9p", MS_RDONLY,
 		 "trans=virtio,version=9p2000.L,msize=512000,cache=loose");
 
-	if (stage == 1)
+	/* The first stage may try this image. Later, a guest waits for its stage. */
+	if (stage == 1) {
 		state_report("before", tell);
-	more = load_next_kernel(stage + 1);
+		more = load_next_kernel(stage + 1);
+	}
 	status = run_stage(stage);
+	if (stage > 1 && !status)
+		more = load_next_kernel(stage + 1);
 	if (!status && !more) {
 		end_processes();
 		state_settle();

@@ -96,6 +96,72 @@ void guest_check(struct guest *g, const struct frames *f)
 			!c->bad_content && !c->out_of_order;
 }
 
+/* The last heartbeat before @ns and the first one from then on; 0: none. */
+static void beats_around(const struct guest *g, uint64_t ns, uint64_t *before,
+			 uint64_t *after)
+{
+	size_t i;
+
+	*before = 0;
+	*after = g->beat_ns >= ns ? g->beat_ns : 0;
+	for (i = 0; i < g->beats; i++) {
+		if (g->beat[i].ns >= ns) {
+			*after = g->beat[i].ns;
+			return;
+		}
+		*before = g->beat[i].ns;
+	}
+	if (g->beat_ns < ns)
+		*before = g->beat_ns;
+}
+
+/* What the guest waits for beyond the kexec, in percent of that. */
+double guest_pause_ours(const struct guest_pause *pause)
+{
+	return 100 * (pause->stop_ms + pause->resume_ms) / pause->kexec_ms;
+}
+
+/* One update: from the kexec at @kexec_ns until user space at @user_ns. */
+static bool pause_at(const struct guest *g, uint64_t kexec_ns, uint64_t user_ns,
+		     struct guest_pause *pause)
+{
+	uint64_t last, first;
+
+	beats_around(g, user_ns, &last, &first);
+	if (!last || !first)
+		return false;
+	pause->stop_ms = (double)(int64_t)(kexec_ns - last) / NSEC_PER_MSEC;
+	pause->kexec_ms = (double)(user_ns - kexec_ns) / NSEC_PER_MSEC;
+	pause->resume_ms = (double)(first - user_ns) / NSEC_PER_MSEC;
+	return true;
+}
+
+/*
+ * Of several updates the one in which the guest waited longest for us. False
+ * when there was none, or one that the guest did not survive.
+ */
+bool guest_pause(const struct guest *g, const struct phases *p,
+		 struct guest_pause *worst)
+{
+	struct guest_pause pause;
+	uint64_t kexec_ns = 0;
+	bool known = false;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (p->change[i].phase == PHASE_SHUTDOWN)
+			kexec_ns = p->change[i].ns;
+		if (p->change[i].phase != PHASE_USER_SPACE)
+			continue;
+		if (!pause_at(g, kexec_ns, p->change[i].ns, &pause))
+			return false;
+		if (!known || guest_pause_ours(&pause) > guest_pause_ours(worst))
+			*worst = pause;
+		known = true;
+	}
+	return known;
+}
+
 void guest_write(const struct guest *g, const struct phases *p)
 {
 	FILE *f = create("heartbeat.tsv");

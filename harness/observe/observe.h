@@ -190,7 +190,17 @@ struct guest {
 	size_t beats, cap;
 };
 
+/* How long the guest stood still for one update, and what for. */
+struct guest_pause {
+	double stop_ms;		/* from its last heartbeat to the kexec call */
+	double kexec_ms;	/* from there to user space: a plain kexec */
+	double resume_ms;	/* from there to its first heartbeat */
+};
+
 void guest_watch(struct guest *g, uint64_t now);
+bool guest_pause(const struct guest *g, const struct phases *p,
+		 struct guest_pause *pause);
+double guest_pause_ours(const struct guest_pause *pause);
 bool guest_caught_up(const struct guest *g, const struct frames *f);
 void guest_check(struct guest *g, const struct frames *f);
 void guest_write(const struct guest *g, const struct phases *p);

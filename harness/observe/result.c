@@ -228,6 +228,18 @@ static void put_guest(const struct observe *o)
 	put_count("guest.out_of_order", g->checked, g->last.out_of_order);
 }
 
+static void put_guest_pause(const struct observe *o)
+{
+	struct guest_pause p = { 0 };
+	bool known = guest_pause(&o->guest, &o->phases, &p);
+
+	put_ms("guest_pause.ms", known, p.stop_ms + p.kexec_ms + p.resume_ms);
+	put_ms("guest_pause.stop_ms", known, p.stop_ms);
+	put_ms("guest_pause.kexec_ms", known, p.kexec_ms);
+	put_ms("guest_pause.resume_ms", known, p.resume_ms);
+	put_ms("guest_pause.ours_percent", known, guest_pause_ours(&p));
+}
+
 static void put_interrupts(void)
 {
 	put_null("interrupts.raised");
@@ -269,6 +281,7 @@ static void put_all(const struct observe *o, const char *verdict)
 	put_count("memory_moved", o->memory.complete, o->memory.moved);
 	put_interrupts();
 	put_guest(o);
+	put_guest_pause(o);
 	put_phases(o);
 	put_count("splats", true, o->console.gate.splats);
 	put_count("ktap.ok", true, o->channel.ktap_ok);

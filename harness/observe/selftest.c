@@ -437,6 +437,63 @@ static void test_guest(void)
 	same(g.max_gap_ns, ms(500), "the longest time without a heartbeat");
 }
 
+static void beat_at(struct guest *g, struct lu_guest_control *c, unsigned int at)
+{
+	c->heartbeat++;
+	guest_watch(g, ms(at));
+}
+
+static void update_at(struct phases *p, unsigned int kexec, unsigned int user)
+{
+	phases_enter(p, PHASE_SHUTDOWN, ms(kexec));
+	phases_enter(p, PHASE_USER_SPACE, ms(user));
+	phases_enter(p, PHASE_AFTER, ms(user + 60));
+}
+
+/* Two updates: the guest waits 9 + 1000 + 40 ms, and 5 + 1000 + 10 ms. */
+static void test_guest_pause(void)
+{
+	struct memory m;
+	struct frames f;
+	struct guest g = { .memory = &m, .known = true, .offset = 0x8000 };
+	struct phases p = { 0 };
+	struct guest_pause pause = { 0 };
+	struct lu_guest_control *c;
+
+	set_up(&m, &f);
+	c = (void *)(m.map + 0x8000);
+	c->magic = LU_CONTROL_MAGIC;
+	phases_enter(&p, PHASE_BEFORE, ms(900));
+	point(!guest_pause(&g, &p, &pause), "no update, no pause");
+	beat_at(&g, c, 1000);
+	beat_at(&g, c, 1001);
+	update_at(&p, 1010, 2010);
+	point(!guest_pause(&g, &p, &pause),
+	      "nor is one known that has not ended");
+	beat_at(&g, c, 2050);
+	beat_at(&g, c, 2051);
+	point(guest_pause(&g, &p, &pause), "a pause with both ends is known");
+	same(pause.stop_ms, 9, "from the last heartbeat to the kexec");
+	same(pause.kexec_ms, 1000, "from there to user space");
+	same(pause.resume_ms, 40, "from there to the first heartbeat");
+	beat_at(&g, c, 3000);
+	update_at(&p, 3005, 4005);
+	point(!guest_pause(&g, &p, &pause),
+	      "a guest that did not come back spoils the pauses before");
+	beat_at(&g, c, 4015);
+	point(guest_pause(&g, &p, &pause) && pause.resume_ms == 40,
+	      "of two updates the worse one");
+	same(guest_pause_ours(&pause) * 10, 49, "in percent of the kexec");
+	g.beats = 0;
+	g.first_ns = 0;
+	beat_at(&g, c, 2008);
+	beat_at(&g, c, 4015);
+	p.n = 0;
+	update_at(&p, 2000, 4000);
+	point(guest_pause(&g, &p, &pause) && pause.stop_ms == -8,
+	      "a guest that nobody stops runs on into the kexec");
+}
+
 static void test_gate(void)
 {
 	struct gate g = { 0 };
@@ -532,6 +589,7 @@ int main(void)
 	test_gaps();
 	test_memory();
 	test_guest();
+	test_guest_pause();
 	test_gate();
 	test_gate_at_least();
 	test_phases();

@@ -100,7 +100,11 @@ END {
 	row("canary pages damaged", "canary_damaged")
 	row("guest: alive at the end", "guest.alive")
 	row("       saw every frame", "guest.content_ok")
-	row("       longest pause, ms", "guest.max_heartbeat_gap_ms", 1)
+	row("       paused, ms", "guest_pause.ms", 1)
+	row("       of this: until the kexec", "guest_pause.stop_ms", 1)
+	row("       the kexec itself", "guest_pause.kexec_ms", 1)
+	row("       until it runs again", "guest_pause.resume_ms", 1)
+	row("       longest silence, ms", "guest.max_heartbeat_gap_ms", 1)
 	for (r = 1; r <= run; r++)
 		stops(r)
 	print ""

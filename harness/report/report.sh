@@ -109,6 +109,10 @@ annotations()
 				printf "%d frames sent, %d landed, %d lost\n",
 				       v["frames.sent"], v["frames.landed"],
 				       v["frames.lost"]
+			if (v["guest_pause.ms"] + 0 > 0)
+				printf "the guest paused %.2f s, the kexec took %.2f s\n",
+				       v["guest_pause.ms"] / 1000,
+				       v["guest_pause.kexec_ms"] / 1000
 			for (i = 1; i <= 4 && ("stopped_by." i) in v; i++) {
 				n = split(v["stopped_by." i], part, ", ")
 				printf "%+.1f ms  %s  (%s)\n", part[n] + 0,

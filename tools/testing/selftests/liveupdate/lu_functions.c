@@ -12,11 +12,14 @@
  *
  * The functions are those of an 82574 (e1000e), and of QEMU's pci-testdev, which
  * needs no driver. They are taken in the order of their names.
- * 'off' needs an image that is loaded, and the module liveupdate_file.
+ * 'off' loads what $NEXT_KERNEL, $NEXT_INITRD and $NEXT_CMDLINE name, and needs the
+ * module liveupdate_file.
  */
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <stdbool.h>
@@ -36,6 +39,7 @@
 #include "lu_pci.h"
 #include "lu_update.h"
 #include "lu_vfio.h"
+#include "lu_vm.h"
 
 #define SESSION		"functions"
 #define MAX_FUNCTIONS	64
@@ -267,11 +271,107 @@ static int preserve_anew(struct function *f)
 	return err;
 }
 
+/* --- the VM of a function -------------------------------------------------- */
+
+/* One that does nothing but own devices. */
+static void create_vm(struct lu_vm *vm)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	vm->vfio_fd = -1;
+	vm->vm_fd = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+	if (vm->vm_fd < 0)
+		lu_die_errno("cannot create a VM");
+	close(kvm);
+}
+
+static void close_vm(struct lu_vm *vm)
+{
+	close(vm->vfio_fd);
+	close(vm->vm_fd);
+}
+
+static int is_vm(const struct dirent *e)
+{
+	return isdigit((unsigned char)e->d_name[0]);
+}
+
+/* A VM that is closed exists as long as one of its devices has a reference. */
+static int existing_vms(void)
+{
+	struct dirent **names;
+	int i, n = scandir("/sys/kernel/debug/kvm", &names, is_vm, NULL);
+
+	if (n < 0)
+		lu_die_errno("cannot read /sys/kernel/debug/kvm");
+	for (i = 0; i < n; i++)
+		free(names[i]);
+	free(names);
+	return n;
+}
+
+/* Two test results. */
+static void bind_in_order(struct function *f, int fd)
+{
+	struct lu_vm vm;
+
+	create_vm(&vm);
+	lu_result_is(lu_vm_add_device(&vm, fd), 0,
+		     "KVM takes a retrieved file that is not bound");
+	lu_vfio_take_over(&f->vfio, f->bdf, fd);
+	close_vm(&vm);
+	ksft_test_result(existing_vms() == 1,
+			 "the device that is bound then has its VM\n");
+}
+
+/* Control of that; one test result. */
+static void bind_too_early(struct function *f, int fd)
+{
+	struct lu_vm vm;
+	int before = existing_vms();
+
+	create_vm(&vm);
+	lu_vfio_take_over(&f->vfio, f->bdf, fd);
+	if (lu_vm_add_device(&vm, fd))
+		lu_die("KVM does not take a file that is bound");
+	close_vm(&vm);
+	ksft_test_result(existing_vms() == before,
+			 "control: a device that is bound before has not\n");
+}
+
+static int retrieve(int session, int i)
+{
+	int fd = luo_session_retrieve_fd(session, i);
+
+	if (fd < 0)
+		lu_die("%s is not given back: %s", functions[i].bdf,
+		       strerror(-fd));
+	return fd;
+}
+
+/* The first in the order that is documented, the second the other way round. */
+static void take_over(int session, int n)
+{
+	struct function *f;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		f = &functions[i];
+		if (i == 0)
+			bind_in_order(f, retrieve(session, i));
+		else if (i == 1)
+			bind_too_early(f, retrieve(session, i));
+		else
+			lu_vfio_take_over(&f->vfio, f->bdf, retrieve(session, i));
+		lu_vfio_attach(&f->vfio);
+	}
+}
+
 static void finish(int n)
 {
-	int session, i, fd;
+	int session;
 
-	ksft_set_plan(n ? 10 : 4);
+	ksft_set_plan(n > 1 ? 14 : n ? 13 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
 	ksft_test_result(all_mask_intx(n), "no INTx disturbs anybody\n");
@@ -287,14 +387,7 @@ static void finish(int n)
 	if (session < 0)
 		lu_die("the session cannot be retrieved: %s",
 		       strerror(-session));
-	for (i = 0; i < n; i++) {
-		fd = luo_session_retrieve_fd(session, i);
-		if (fd < 0)
-			lu_die("%s is not given back: %s", functions[i].bdf,
-			       strerror(-fd));
-		lu_vfio_take_over(&functions[i].vfio, functions[i].bdf, fd);
-		lu_vfio_attach(&functions[i].vfio);
-	}
+	take_over(session, n);
 	if (n) {
 		ksft_test_result(owner_can_write(&functions[0]),
 				 "what an owner writes arrives\n");
@@ -304,9 +397,12 @@ static void finish(int n)
 	lu_result_is(luo_session_finish(session), 0, "they are taken over");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and like any others again\n");
-	if (n)
+	if (n) {
 		lu_result_is(preserve_anew(&functions[0]), 0,
 			     "closed and opened, one is preserved again");
+		ksft_test_result(!existing_vms(),
+				 "closed, it has let go of its VM\n");
+	}
 }
 
 /* QEMU's -icount makes an instruction a cycle, or a fixed number of them. */
@@ -316,6 +412,7 @@ static void call_off(int n)
 	int session, err;
 
 	ksft_set_plan(1);
+	lu_load_next("");
 	open_all(n);
 	session = lu_new_session(luo, SESSION);
 	preserve_all(session, n);

@@ -15,7 +15,7 @@
 #include "lu_guest.h"
 
 #define LU_STATE_MAGIC		0x45544154534d5655ull	/* "UVMSTATE" */
-#define LU_STATE_VERSION	2u
+#define LU_STATE_VERSION	3u
 #define LU_STATE_FILE_SIZE	16384u
 #define LU_STATE_CONFIG_SIZE	4096u
 
@@ -50,6 +50,7 @@ struct lu_state {
 	uint32_t size;
 	uint64_t checksum;		/* of everything after it */
 	uint64_t memory_digest;		/* lu_memory_pieces() of the VM's memory */
+	uint64_t free_ram;		/* of the host after the first update */
 	char bdf[16];
 	struct lu_igb_regs device;
 	uint8_t config[LU_STATE_CONFIG_SIZE];	/* as the owner sees it */

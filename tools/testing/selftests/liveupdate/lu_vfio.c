@@ -24,7 +24,7 @@ static bool is_translated(const char *bdf)
 	return strncmp(name, "noiommu-", strlen("noiommu-"));
 }
 
-static int open_cdev(const char *bdf)
+int lu_vfio_open_file(const char *bdf)
 {
 	char name[64], path[PATH_MAX];
 	int fd;
@@ -65,18 +65,29 @@ void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd)
 
 void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
 {
-	lu_vfio_take_over(dev, bdf, open_cdev(bdf));
+	lu_vfio_take_over(dev, bdf, lu_vfio_open_file(bdf));
+}
+
+/* The id of an object of iommufd is never 0. */
+static uint32_t need_ioas(struct lu_vfio *dev)
+{
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+
+	if (dev->ioas)
+		return dev->ioas;
+	if (ioctl(dev->iommufd, IOMMU_IOAS_ALLOC, &alloc))
+		lu_die_errno("IOMMU_IOAS_ALLOC");
+	dev->ioas = alloc.out_ioas_id;
+	return dev->ioas;
 }
 
 void lu_vfio_attach(struct lu_vfio *dev)
 {
-	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
-	struct vfio_device_attach_iommufd_pt attach = { .argsz = sizeof(attach) };
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = need_ioas(dev),
+	};
 
-	if (ioctl(dev->iommufd, IOMMU_IOAS_ALLOC, &alloc))
-		lu_die_errno("IOMMU_IOAS_ALLOC");
-	dev->ioas = alloc.out_ioas_id;
-	attach.pt_id = dev->ioas;
 	if (ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
 		lu_die_errno("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
 }
@@ -88,7 +99,7 @@ void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 		.size = sizeof(map),
 		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
 			 IOMMU_IOAS_MAP_WRITEABLE,
-		.ioas_id = dev->ioas,
+		.ioas_id = need_ioas(dev),
 		.fd = memfd,
 		.length = size,
 		.iova = iova,

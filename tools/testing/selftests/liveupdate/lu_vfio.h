@@ -22,19 +22,27 @@ struct lu_vfio {
 	bool translated;
 };
 
-/*
- * Opens the function's character device and binds it to a new iommufd.  This
- * resets the function.  Needs vfio-pci bound.
- */
-void lu_vfio_open(struct lu_vfio *dev, const char *bdf);
+/* Opens the function's character device.  Needs vfio-pci bound. */
+int lu_vfio_open_file(const char *bdf);
 
-/* Binds a file that a live update has given back to a new iommufd. */
+/*
+ * Binds a file to a new iommufd: one from lu_vfio_open_file(), which resets the
+ * function, or one that was retrieved, which does not.
+ */
 void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd);
 
-/* A new I/O address space, the device attached to it. */
+/* lu_vfio_open_file() and lu_vfio_take_over(). */
+void lu_vfio_open(struct lu_vfio *dev, const char *bdf);
+
+/*
+ * A device has one I/O address space here. It is created by the first of the next
+ * two, in either order.
+ */
+
+/* Attaches the device to it. */
 void lu_vfio_attach(struct lu_vfio *dev);
 
-/* Makes the whole memfd visible to the device at @iova. */
+/* Maps the whole memfd into it at @iova. */
 void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 			uint64_t iova);
 

@@ -78,6 +78,7 @@ void lu_vm_create(struct lu_vm *vm, void *ram)
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 
 	memset(vm, 0, sizeof(*vm));
+	vm->vfio_fd = -1;
 	vm->ram = ram;
 	if (kvm < 0)
 		lu_die_errno("cannot open /dev/kvm");
@@ -102,8 +103,38 @@ void lu_vm_destroy(struct lu_vm *vm)
 	if (vm->running)
 		lu_vm_stop(vm);
 	munmap(vm->run, vm->run_size);
+	if (vm->vfio_fd >= 0)
+		close(vm->vfio_fd);
 	close(vm->vcpu_fd);
 	close(vm->vm_fd);
+}
+
+/* A VM has one such device, for all its vfio files. */
+static int need_vfio_device(struct lu_vm *vm)
+{
+	struct kvm_create_device create = { .type = KVM_DEV_TYPE_VFIO };
+
+	if (vm->vfio_fd >= 0)
+		return 0;
+	if (ioctl(vm->vm_fd, KVM_CREATE_DEVICE, &create))
+		return -errno;
+	vm->vfio_fd = create.fd;
+	return 0;
+}
+
+int lu_vm_add_device(struct lu_vm *vm, int vfio_file)
+{
+	int32_t fd = vfio_file;
+	struct kvm_device_attr add = {
+		.group = KVM_DEV_VFIO_FILE,
+		.attr = KVM_DEV_VFIO_FILE_ADD,
+		.addr = (uintptr_t)&fd,
+	};
+	int err = need_vfio_device(vm);
+
+	if (err)
+		return err;
+	return ioctl(vm->vfio_fd, KVM_SET_DEVICE_ATTR, &add) ? -errno : 0;
 }
 
 static void set_flat_segment(struct kvm_segment *seg, uint8_t type,

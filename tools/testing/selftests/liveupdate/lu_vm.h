@@ -12,6 +12,7 @@
 struct lu_vm {
 	int vm_fd;
 	int vcpu_fd;
+	int vfio_fd;		/* KVM's VFIO device, -1: there is none */
 	struct kvm_run *run;
 	size_t run_size;
 	void *ram;
@@ -37,6 +38,13 @@ void lu_vm_destroy(struct lu_vm *vm);
  * guest without them reads all ones and writes into the void.
  */
 void lu_vm_set_bar(struct lu_vm *vm, void *bar);
+
+/*
+ * Tells KVM that the VM owns the device behind this vfio file, which must not
+ * be bound yet: vfio takes its reference to KVM only in BIND_IOMMUFD.
+ * Returns 0 or a negative errno.
+ */
+int lu_vm_add_device(struct lu_vm *vm, int vfio_file);
 
 /* Birth: copies the code, clears the diary, sets the first registers. */
 void lu_vm_boot(struct lu_vm *vm);

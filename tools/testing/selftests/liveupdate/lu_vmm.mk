@@ -16,6 +16,9 @@ LU_PROGS := $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 LU_LD ?= $(CROSS_COMPILE)ld
 LU_OBJCOPY ?= $(CROSS_COMPILE)objcopy
 
+# What only the VMM is made of.
+$(OUTPUT)/lu_vmm: $(patsubst %,$(LU_OUTPUT)/lu_vmm_%.o,options guest tell check)
+
 # Nothing may be expected of whoever starts the guest but a stack.
 LU_GUEST_CFLAGS := -m32 -ffreestanding -fno-pic -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables \

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <linux/pci_regs.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "lu_channel.h"
+#include "lu_die.h"
+#include "lu_igb.h"
+#include "lu_vmm.h"
+
+/* Only the observer sends here, so any other frame is a damaged one. */
+bool content_good(const struct lu_guest_control *c)
+{
+	uint32_t strangers = lu_channel_present() ? c->not_a_frame : 0;
+
+	if (!c->bad_content && !c->out_of_order && !strangers)
+		return true;
+	ksft_print_msg("the guest saw %u damaged frames, %u out of order and %u that are none\n",
+		       c->bad_content, c->out_of_order, c->not_a_frame);
+	return false;
+}
+
+uint32_t chain_since(struct vmm *v, const struct lu_guest_control *old,
+		     const struct lu_guest_control *now)
+{
+	uint32_t chain = old->chain, last = old->last_seq;
+	uint32_t slot = old->next_slot;
+	const struct lu_frame *f;
+
+	for (; slot != now->next_slot; slot = (slot + 1) % LU_SLOTS) {
+		f = lu_vm_buffer(v->ram, slot);
+		if (lu_frame_check(f, sizeof(*f), last) != LU_FRAME_GOOD)
+			continue;
+		chain = lu_chain(chain, f->seq, f->sum);
+		last = f->seq;
+	}
+	return chain;
+}
+
+bool diary_untouched(struct vmm *v)
+{
+	return !memcmp(&v->found.control, &v->state->control,
+		       sizeof(v->found.control));
+}
+
+void print_regs(const char *when, const struct lu_igb_regs *r)
+{
+	ksft_print_msg("device %s: command %#06x status %#010x rctl %#010x rxdctl %#010x\n",
+		       when, r->command, r->status, r->rctl, r->queue_control);
+	ksft_print_msg("device %s: ring %#010llx+%#x head %u tail %u\n", when,
+		       (unsigned long long)r->ring_address, r->ring_bytes,
+		       r->head, r->tail);
+}
+
+static bool ring_in_place(struct vmm *v, const struct lu_igb_regs *r)
+{
+	const struct lu_igb_regs *old = &v->state->device;
+
+	return r->rctl == old->rctl && r->ring_address == old->ring_address &&
+	       r->ring_bytes == old->ring_bytes &&
+	       r->queue_control == old->queue_control;
+}
+
+void print_found(struct vmm *v, const char *when,
+		 const struct lu_igb_regs *r)
+{
+	print_regs(when, r);
+	ksft_print_msg("device %s: %s, bus mastering %s, decode %s\n", when,
+		       ring_in_place(v, r) ? "its receive ring is as it was" :
+					     "found reset",
+		       r->command & PCI_COMMAND_MASTER ? "on" : "off",
+		       r->command & PCI_COMMAND_MEMORY ? "on" : "off");
+}
+
+/* Is it one of the registers where @config logs correctable errors? */
+static bool is_error_log(const uint8_t *config, size_t offset)
+{
+	size_t express = lu_pci_capability(config, PCI_CAP_ID_EXP);
+	size_t aer = lu_pci_ext_capability(config, PCI_EXT_CAP_ID_ERR);
+
+	return (express && offset == express + PCI_EXP_DEVSTA) ||
+	       (aer && (offset & ~3u) == aer + PCI_ERR_COR_STATUS);
+}
+
+static bool config_untouched(struct vmm *v)
+{
+	uint8_t config[LU_STATE_CONFIG_SIZE], *old = v->state->config;
+	bool same = true, errors = false;
+	size_t i;
+
+	lu_vfio_read_config(&v->device, config, sizeof(config));
+	for (i = 0; i < sizeof(config); i++) {
+		if (config[i] == old[i])
+			continue;
+		ksft_print_msg("config space at %#zx was %#x and is %#x\n",
+			       i, old[i], config[i]);
+		if (v->opt.errors && is_error_log(config, i))
+			errors = true;
+		else
+			same = false;
+	}
+	return same && errors == v->opt.errors;
+}
+
+bool device_untouched(struct vmm *v)
+{
+	const struct lu_igb_regs *now = &v->found.device;
+	const struct lu_igb_regs *old = &v->state->device;
+
+	print_regs("as its owner has it back", now);
+	return config_untouched(v) && ring_in_place(v, now) &&
+	       now->command == old->command && now->status == old->status &&
+	       now->tail == old->tail;
+}
+
+/* The kernel log names the writers. */
+static bool nobody_wrote_to(const char *bdf)
+{
+	struct lu_pci_shield shield = lu_pci_shield(bdf);
+
+	if (shield.all)
+		ksft_print_msg("%s: %lu config writes were suppressed, %lu not redundant\n",
+			       bdf, shield.all, shield.dropped);
+	return !shield.all;
+}
+
+bool nobody_wrote(struct vmm *v)
+{
+	bool nobody = nobody_wrote_to(v->bdf);
+	int i;
+
+	for (i = 0; i < v->bridges; i++)
+		nobody &= nobody_wrote_to(v->path[i]);
+	return nobody;
+}
+
+bool dma_addresses_are_same(struct vmm *v)
+{
+	const uint64_t *pages = (uint64_t *)((char *)v->ram + LU_DMA_OFFSET);
+	uint32_t i;
+
+	for (i = 0; i < LU_PAGES; i++)
+		if (pages[i] != lu_vfio_dma_address(&v->device, LU_RAM_BASE +
+						    i * LU_PAGE_SIZE))
+			return false;
+	return true;
+}
+
+bool free_memory_is_same(struct vmm *v)
+{
+	struct sysinfo info;
+	uint64_t free_ram;
+
+	if (sysinfo(&info))
+		lu_die_errno("sysinfo");
+	free_ram = info.freeram * (uint64_t)info.mem_unit;
+	if (!v->state->free_ram)
+		v->state->free_ram = free_ram;
+	ksft_print_msg("%llu KiB are free, %llu after the first update\n",
+		       (unsigned long long)free_ram >> 10,
+		       (unsigned long long)v->state->free_ram >> 10);
+	return free_ram + ((uint64_t)v->opt.flat_kib << 10) >= v->state->free_ram;
+}
