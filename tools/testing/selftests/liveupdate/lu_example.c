@@ -317,9 +317,9 @@ static void old_kernel(const char *bdf)
 	run_guest(1000);
 
 	/*
-	 * Preserve while the guest runs, memory before the device. A failure
-	 * changes nothing. Load the next kernel here, too, and ask
-	 * liveupdate-preflight about it: neither needs the guest to stop.
+	 * Preserve while the guest runs, and all memory that is mapped for the
+	 * device. A failure changes nothing. Load the next kernel here, too,
+	 * and ask liveupdate-preflight about it: the guest need not stop for it.
 	 */
 	session = create_session();
 	preserve(session, ram_fd, TOKEN_RAM);
