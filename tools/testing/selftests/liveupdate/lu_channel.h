@@ -27,7 +27,8 @@
 #define LU_CHANNEL_PATH		"/dev/liveupdate-channel"
 #define LU_CHANNEL_FD_ENV	"LIVEUPDATE_CHANNEL_FD"
 
-static int lu_channel_fd = -1;
+/* One for the program, whichever of its files writes. */
+extern int lu_channel_fd;
 
 /* 0, or -1 with errno: there is a channel and it cannot be used. */
 static inline int lu_channel_open(void)

@@ -8,6 +8,8 @@
 
 #define SYNC_PATIENCE_MS	30000
 
+int lu_channel_fd = -1;
+
 void await_observer(const char *word)
 {
 	if (lu_channel_sync(word, SYNC_PATIENCE_MS))
