@@ -110,6 +110,21 @@ static void open_console(void)
 		close(fd);
 }
 
+/*
+ * The observer must see this line on the console and take it for a splat, or it
+ * would not have seen one of the kernel's.
+ */
+static void probe_splats(int stage, const char *when)
+{
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || dprintf(fd, "<4>init: WARNING: splat probe of kernel %d, %s\n",
+			      stage, when) < 0)
+		fprintf(stderr, "init: /dev/kmsg: %s\n", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
 static void read_file(const char *path, char *buf, size_t size)
 {
 	int fd = open(path, O_RDONLY);
@@ -365,6 +380,7 @@ int main(void)
 	open_console();
 	open_channel();
 	stage = current_stage();
+	probe_splats(stage, "begin");
 	tell("hello %d", stage);
 	tell("ktap # cycles at user space of kernel %d: %llu", stage, cycles());
 	do_mount("host", "/host", "9p", MS_RDONLY,
@@ -383,6 +399,7 @@ int main(void)
 		state_settle();
 		state_report("after", tell);
 	}
+	probe_splats(stage, "end");
 	if (status == KSFT_SKIP) {
 		tell("verdict skip stage %d asked for it", stage);
 	} else if (status) {

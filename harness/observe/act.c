@@ -24,7 +24,7 @@ const char *act_declare(struct observe *o, const char *text)
 		return "it must read PHASE:COMMAND";
 	if (o->nr_acts == MAX_ACTS)
 		return "there are too many";
-	for (phase = 0; phase < PHASES; phase++)
+	for (phase = PHASE_BEFORE; phase < PHASES; phase++)
 		if (named(text, colon - text, phase))
 			break;
 	if (phase == PHASES)
@@ -46,5 +46,21 @@ void acts_do(struct observe *o)
 		act->done = true;
 		say(o, "monitor: %s", act->command);
 		qemu_ask(&o->qemu, act->command);
+		act->asked = o->qemu.asked;
+	}
+}
+
+/* At the end: a test without its fault has tested nothing. */
+void acts_check(struct observe *o)
+{
+	const struct act *act;
+
+	for (act = o->acts; act < o->acts + o->nr_acts; act++) {
+		if (!act->done)
+			fail(o, "the phase %s did not begin, so that '%s' was not done",
+			     phase_names[act->phase], act->command);
+		else if (act->asked > o->qemu.answered)
+			fail(o, "QEMU's monitor did not answer to '%s'",
+			     act->command);
 	}
 }

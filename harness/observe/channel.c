@@ -19,7 +19,7 @@ static const char *on_memory(struct observe *o, char *args)
 	char *rest = NULL, *first = strtok_r(args, " ", &rest);
 
 	if (first && !strcmp(first, "end")) {
-		memory_end(&o->memory);
+		memory_end(&o->memory, now_ns());
 		return NULL;
 	}
 	if (!parse_u64(first, &offset) || !parse_u64(next_word(&rest), &phys) ||
@@ -152,7 +152,7 @@ static const char *on_hello(struct observe *o, char *args)
 {
 	uint64_t n, now = now_ns();
 
-	if (!parse_u64(args, &n) || !n || n > 99)
+	if (!parse_u64(args, &n) || !n || n > MAX_KERNELS)
 		return "it must read 'hello N'";
 	o->channel.hello = n;
 	o->channel.hello_ns = now;
@@ -167,6 +167,7 @@ static const char *on_ktap(struct observe *o, char *args)
 {
 	const char *text = args + strspn(args, " ");
 
+	o->channel.ktap_plans += !strncmp(text, "1..", 3);
 	o->channel.ktap_ok += !strncmp(text, "ok ", 3);
 	o->channel.ktap_not_ok += !strncmp(text, "not ok ", 7);
 	fprintf(o->channel.ktap, "%s\n", args);

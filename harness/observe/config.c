@@ -50,7 +50,7 @@ const char *config_watch(struct config *c, const char *bdf, const char *kind)
 	if (!f)
 		harness_die("out of memory: end other programs and run the test again");
 	snprintf(f->bdf, sizeof(f->bdf), "%s", bdf);
-	f->bus = bus;
+	f->first_bus = f->bus = bus;
 	f->devfn = devfn;
 	f->is_device = !strcmp(kind, "device");
 	c->fn[c->fns++] = f;
@@ -366,6 +366,44 @@ static void judge(struct config *c, const struct phases *p,
 		find_stops(c, f, w, &e);
 }
 
+/*
+ * Proof that the trace works, from all writes to anything: each watched function
+ * was written to when the first kernel booted, and each next kernel enumerates
+ * functions that nobody watches.
+ */
+static void note_write(struct config *c, const struct phases *p,
+		       struct function *f, const struct config_write *w)
+{
+	bool before = !p->kexec_ns || w->ns < p->kexec_ns;
+
+	c->sized += w->size != 0;
+	if (f && before)
+		f->written++;
+	if (!before)
+		c->later = true;
+}
+
+static bool gaps_traced(const struct config *c, const struct phases *p)
+{
+	bool any = false;
+	size_t i, n;
+
+	for (i = 0; i < p->n; i++) {
+		uint64_t from = p->change[i].ns, to = phases_gap_end(p, i);
+
+		if (p->change[i].phase != PHASE_PURGATORY)
+			continue;
+		for (n = 0; n < c->writes; n++)
+			if (c->write[n].ns > from && c->write[n].ns < to &&
+			    !config_find(c, c->write[n].bus, c->write[n].devfn))
+				break;
+		if (n == c->writes)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
 static void difference(struct config *c, const struct function *f,
 		       unsigned int off, bool ignored)
 {
@@ -397,6 +435,7 @@ static void compare(struct config *c, struct function *f)
 
 	if (!len)
 		return;
+	f->compared = true;
 	if (c->mismatches < 0)
 		c->mismatches = 0;
 	for (i = 0; i < len; i++)
@@ -411,6 +450,7 @@ void config_judge(struct config *c, const struct phases *p, FILE *tsv)
 	size_t n;
 
 	c->judged = true;
+	c->gap_traced = gaps_traced(c, p);
 	c->mismatches = -1;
 	for (i = 0; i < c->fns; i++)
 		if (c->fn[i]->len)
@@ -422,6 +462,7 @@ void config_judge(struct config *c, const struct phases *p, FILE *tsv)
 		struct config_write *w = &c->write[n];
 		struct function *f = config_find(c, w->bus, w->devfn);
 
+		note_write(c, p, f, w);
 		if (!f || w->ns <= f->dump_ns || w->ns > p->end_ns)
 			continue;
 		if (f->end_len && w->ns > f->end_ns)

@@ -94,6 +94,16 @@ const char *gate_declare(struct gate *g, const char *declaration, bool counted)
 	return NULL;
 }
 
+static bool is_bad(const struct gate *g, const char *line)
+{
+	size_t i;
+
+	for (i = 0; i < g->bads; i++)
+		if (!regexec(&g->bad[i], line, 0, NULL, 0))
+			return true;
+	return false;
+}
+
 static bool declared(struct gate *g, int stage, const char *line)
 {
 	bool found = false;
@@ -115,19 +125,51 @@ static bool declared(struct gate *g, int stage, const char *line)
 /* True when the line fails the test. */
 bool gate_line(struct gate *g, int stage, const char *line)
 {
-	size_t i;
-
 	compile_bad_lines(g);
-	if (declared(g, stage, line))
+	if (declared(g, stage, line) || !is_bad(g, line))
 		return false;
-	for (i = 0; i < g->bads; i++) {
-		if (regexec(&g->bad[i], line, 0, NULL, 0))
-			continue;
-		if (!g->splats++)
-			snprintf(g->first, sizeof(g->first), "%s", line);
-		return true;
-	}
-	return false;
+	if (!g->splats++)
+		snprintf(g->first, sizeof(g->first), "%s", line);
+	return true;
+}
+
+/*
+ * Each kernel's init logs a warning when it begins and when it ends.  Where this
+ * one is seen and taken for a bad line, others would be, too.
+ */
+static bool probe(struct console *c, const char *line)
+{
+	static const char text[] = "init: WARNING: splat probe of kernel ";
+	const char *at = strstr(line, text);
+	char when[8];
+	int kernel;
+
+	if (!at || sscanf(at + sizeof(text) - 1, "%d, %7s", &kernel, when) != 2)
+		return false;
+	compile_bad_lines(&c->gate);
+	if (kernel < 1 || kernel > MAX_KERNELS || !is_bad(&c->gate, line))
+		return false;
+	if (!strcmp(when, "begin"))
+		c->probed[kernel - 1].begin = true;
+	else if (!strcmp(when, "end"))
+		c->probed[kernel - 1].end = true;
+	else
+		return false;
+	return true;
+}
+
+/*
+ * The first kernel in which a splat might not have been seen; 0: none.  How an
+ * earlier kernel ended is seen by the line of its jump.
+ */
+int console_blind(const struct console *c, int kernels)
+{
+	int i;
+
+	for (i = 0; i < kernels; i++)
+		if (!c->probed[i].begin)
+			return i + 1;
+	return kernels && c->probed[kernels - 1].end ? 0 : kernels ? kernels : 1;
 }
 
 /* The first declared line that came too often or not often enough. */
@@ -197,6 +239,8 @@ void console_line(struct console *c, struct phases *p, uint64_t now, char *line)
 		fprintf(c->log, "%llu.%06llu %s\n",
 			(unsigned long long)(now / NSEC_PER_SEC),
 			(unsigned long long)(now % NSEC_PER_SEC / 1000), line);
+	if (probe(c, line))
+		return;
 	splat = gate_line(&c->gate, c->stage, line);
 	if (!strstr(line, "Kernel panic"))
 		return;

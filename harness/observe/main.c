@@ -396,12 +396,21 @@ static void check_gates(struct observe *o)
 {
 	char buf[256];
 	const char *unmet = gate_unmet(&o->console.gate, buf, sizeof(buf));
+	int blind;
 
 	if (o->console.gate.splats)
 		fail(o, "%u bad lines on the console, the first: %s",
 		     o->console.gate.splats, o->console.gate.first);
 	if (unmet)
 		fail(o, "%s", unmet);
+	blind = o->channel.hello ? console_blind(&o->console, o->channel.hello) : 0;
+	if (blind)
+		fail(o, "the console of kernel %d did not show what init logged: a splat may have gone unseen",
+		     blind);
+	acts_check(o);
+	if (o->trace.misread)
+		fail(o, "QEMU's trace cannot be read, it has '%s'",
+		     o->trace.first_misread);
 	if (o->config.fns && *o->trace.missing)
 		fail(o, "this QEMU does not trace what is measured: %s",
 		     o->trace.missing);

@@ -73,10 +73,12 @@ const char *memory_add(struct memory *m, uint64_t offset, uint64_t phys,
 	return NULL;
 }
 
-void memory_end(struct memory *m)
+void memory_end(struct memory *m, uint64_t now)
 {
 	if (m->complete && m->heard < m->pages)
 		m->moved += m->pages - m->heard;
+	if (m->complete)
+		m->compared_ns = now;
 	m->complete = true;
 	m->heard = 0;
 }

@@ -83,6 +83,8 @@ bool phases_enter(struct phases *p, enum phase phase, uint64_t ns);
 enum phase phases_current(const struct phases *p);
 enum phase phases_at(const struct phases *p, uint64_t ns);
 bool phases_occurred(const struct phases *p, enum phase phase);
+bool phases_jumps_seen(const struct phases *p);
+uint64_t phases_gap_end(const struct phases *p, size_t jump);
 uint64_t phases_length(const struct phases *p, enum phase phase);
 double phases_ms_after_kexec(const struct phases *p, uint64_t ns);
 void phases_write(const struct phases *p);
@@ -103,6 +105,7 @@ struct memory {
 	bool complete;		/* a list was heard to its end */
 	uint64_t heard;		/* pages named by the list being heard */
 	unsigned int moved;	/* pages a later list has elsewhere */
+	uint64_t compared_ns;	/* the end of the last later list; 0: none */
 	struct canary canary[8];
 	unsigned int canaries;
 };
@@ -110,7 +113,7 @@ struct memory {
 bool memory_open(struct memory *m);
 const char *memory_add(struct memory *m, uint64_t offset, uint64_t phys,
 		       uint64_t len);
-void memory_end(struct memory *m);
+void memory_end(struct memory *m, uint64_t now);
 /* NULL unless all of it is known and lies in one physical page. */
 volatile void *memory_at(const struct memory *m, uint64_t offset, size_t len);
 const char *memory_canary_fill(struct memory *m, uint64_t phys, uint64_t len);
@@ -208,6 +211,7 @@ void guest_write(const struct guest *g, const struct phases *p);
 /* --- console.c ------------------------------------------------------------ */
 
 #define LAST_LINES	20
+#define MAX_KERNELS	99
 
 struct expectation {
 	int stage;		/* 0: any */
@@ -242,8 +246,12 @@ struct console {
 	char *last[LAST_LINES];
 	unsigned long count;
 	char *kernel[8];	/* their versions */
+	struct {
+		bool begin, end;
+	} probed[MAX_KERNELS];	/* a warning of init was seen */
 };
 
+int console_blind(const struct console *c, int kernels);
 void console_line(struct console *c, struct phases *p, uint64_t now, char *line);
 void console_show_last(const struct console *c, FILE *out);
 
@@ -260,6 +268,7 @@ struct reg {
 /* One watched function's configuration space. */
 struct function {
 	char bdf[16];
+	uint16_t first_bus;	/* as the machine named it */
 	uint16_t bus;		/* as it is now: follows its bridge */
 	uint8_t devfn;
 	bool is_device;		/* or a bridge of the path */
@@ -271,6 +280,8 @@ struct function {
 	uint8_t ro[CONFIG_BYTES], w1c[CONFIG_BYTES];
 	struct reg reg[256];
 	unsigned int regs;
+	unsigned int written;	/* traced before the kexec */
+	bool compared;		/* with a second dump */
 	uint64_t bar_size[7];	/* 0: not there; [6] is the ROM */
 	bool bars_known;
 	uint16_t pcie_cap, pm_cap, msix_cap;
@@ -328,6 +339,9 @@ struct config {
 
 	/* filled by config_judge() */
 	bool judged;
+	unsigned int sized;	/* writes to anything whose size the trace told */
+	bool gap_traced;	/* a write to what nobody watches, in every gap */
+	bool later;		/* a write to anything was traced after the kexec */
 	unsigned int device, path, state_changing, by_owner, rw1c, rw1c_maybe;
 	unsigned int size_guessed, in_gap, after_finish;
 	int mismatches;		/* -1: not compared */
@@ -373,6 +387,9 @@ struct trace {
 	char last_stderr[4][256];
 	unsigned int stderrs;
 	struct events translation, faults, resets;
+	struct events power;	/* transitions; @value is the function */
+	unsigned int misread;	/* known events that could not be read */
+	char first_misread[192];
 };
 
 extern const char *const trace_always[];
@@ -416,7 +433,7 @@ struct channel {
 	uint64_t hello_ns;
 	char verdict[256];	/* empty: none yet */
 	uint64_t verdict_ns;
-	unsigned int ktap_ok, ktap_not_ok;
+	unsigned int ktap_plans, ktap_ok, ktap_not_ok;
 };
 
 void channel_line(void *observe, char *line);
@@ -430,12 +447,14 @@ struct act {
 	enum phase phase;
 	const char *command;	/* of QEMU's human monitor */
 	bool done;
+	unsigned int asked;	/* the request's number */
 };
 
 #define MAX_ACTS	16
 
 const char *act_declare(struct observe *o, const char *text);
 void acts_do(struct observe *o);
+void acts_check(struct observe *o);
 
 struct observe {
 	const char *name, *dir;
@@ -462,7 +481,10 @@ struct observe {
 
 void fail(struct observe *o, const char *fmt, ...) PRINTF(2, 3);
 void say(const struct observe *o, const char *fmt, ...) PRINTF(2, 3);
+void result_judge(struct observe *o, const char *verdict, FILE *tsv);
 void result_write(struct observe *o, const char *verdict);
+const char *result_value(const char *key);
+const char *result_key(size_t i);
 int observe_main(char **args);
 
 #endif /* OBSERVE_H */

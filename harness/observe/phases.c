@@ -60,6 +60,40 @@ bool phases_occurred(const struct phases *p, enum phase phase)
 	return false;
 }
 
+/*
+ * Has the jump of every update been seen?  When one was not, what belongs to the
+ * gap is counted as the old kernel's.
+ */
+bool phases_jumps_seen(const struct phases *p)
+{
+	bool jumped = false, any = false;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		enum phase phase = p->change[i].phase;
+
+		if (phase == PHASE_SHUTDOWN)
+			jumped = false;
+		else if (phase == PHASE_PURGATORY)
+			jumped = any = true;
+		else if (phase > PHASE_PURGATORY && !jumped)
+			return false;
+	}
+	return any;
+}
+
+/* When the gap that change number @jump begins is over. */
+uint64_t phases_gap_end(const struct phases *p, size_t jump)
+{
+	size_t i;
+
+	for (i = jump + 1; i < p->n; i++)
+		if (p->change[i].phase < PHASE_PURGATORY ||
+		    p->change[i].phase == PHASE_AFTER)
+			return p->change[i].ns;
+	return p->end_ns;
+}
+
 static uint64_t end_of(const struct phases *p, size_t i)
 {
 	if (i + 1 < p->n)

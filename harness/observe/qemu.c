@@ -95,8 +95,8 @@ static char **complete(char **args, int console, int channel, int qmp)
 	add(&a, "-device");
 	add(&a, "virtserialport,bus=observe-serial.0,chardev=observe-channel,name=liveupdate.channel");
 	add_chardev(&a, "qmp", qmp);
-	add(&a, "-mon");
-	add(&a, "chardev=observe-qmp,mode=control");
+	add(&a, "-qmp");
+	add(&a, "chardev:observe-qmp");
 	add(&a, "-msg");
 	add(&a, "timestamp=on");
 	for (i = 0; trace_always[i]; i++) {
@@ -197,6 +197,18 @@ static void note_version(struct qemu *q, const char *line)
 			 atoi(major + 9), atoi(minor + 9), atoi(micro + 9));
 }
 
+/* A command that does something says nothing, or OK. */
+static bool is_silence(const char *answer)
+{
+	return !strcmp(answer, "{\"return\": {}}") ||
+	       !strcmp(answer, "{\"return\": \"\"}");
+}
+
+static bool is_good(const char *answer)
+{
+	return is_silence(answer) || !strncmp(answer, "{\"return\": \"OK", 14);
+}
+
 void qemu_qmp_line(void *qemu, char *line)
 {
 	struct qemu *q = qemu;
@@ -208,12 +220,13 @@ void qemu_qmp_line(void *qemu, char *line)
 	if (strncmp(line, "{\"return\"", 9) && strncmp(line, "{\"error\"", 8))
 		return;		/* an event */
 	q->answered++;
-	if (line[2] == 'e' || strstr(line, "Error: ") || strstr(line, "unknown command"))
-		snprintf(q->complaint, sizeof(q->complaint), "%s", line);
-	if (q->answered == q->info_pci_asked)
+	if (q->answered == q->info_pci_asked) {
 		config_info_pci(q->config, line);
-	else if (q->log && strcmp(line, "{\"return\": {}}") &&
-		 strcmp(line, "{\"return\": \"\"}"))
+		return;
+	}
+	if (!is_good(line))
+		snprintf(q->complaint, sizeof(q->complaint), "%s", line);
+	if (q->log && !is_silence(line))
 		fprintf(q->log, "observe: QMP: %s\n", line);
 }
 

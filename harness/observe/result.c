@@ -69,22 +69,146 @@ static void put_text(const char *key, const char *value)
 			r->text[i] = ' ';
 }
 
+/*
+ * Proof of life: what has been seen to work in this very run.  A figure whose
+ * source has not been is null, and no expectation is met.
+ */
+struct alive {
+	bool frames;		/* one landed */
+	bool memory;		/* the file is what the machine works with */
+	bool guest;		/* its heart has beaten */
+	bool trace;		/* no event that could not be read */
+	bool writes;		/* to each watched function, to others later */
+	bool effects;		/* with their sizes, and which BARs there are */
+	bool gap;		/* its bounds, and the enumeration in it */
+	bool translation;	/* was switched on before it mattered */
+	bool faults;		/* the device was seen to have one before */
+	bool power;		/* and each its device to change its power state */
+	bool resets;		/* a reset of the network device */
+	bool console;		/* a warning, in every kernel */
+};
+
+static struct alive alive;
+
+static uint64_t measured_from(const struct observe *o)
+{
+	if (o->phases.kexec_ns)
+		return o->phases.kexec_ns;
+	return o->phases.n ? o->phases.change[0].ns : o->start_ns;
+}
+
+/* Faults are counted from the first phase on. */
+static uint64_t faults_from(const struct observe *o)
+{
+	return o->phases.n ? o->phases.change[0].ns : o->start_ns;
+}
+
+static bool translated_by(const struct observe *o, uint64_t ns)
+{
+	const struct events *e = &o->trace.translation;
+	bool on = false;
+	size_t i;
+
+	for (i = 0; i < e->n && e->event[i].ns <= ns; i++)
+		on = e->event[i].flag;
+	return on;
+}
+
+static struct function *source_of(const struct observe *o,
+				  const struct trace_event *e)
+{
+	const struct config *c = &o->config;
+	unsigned int i, bus = e->value >> 8;
+
+	for (i = 0; i < c->fns; i++)
+		if ((c->fn[i]->bus == bus || c->fn[i]->first_bus == bus) &&
+		    c->fn[i]->devfn == (e->value & 0xff))
+			return c->fn[i];
+	return NULL;
+}
+
+/* Before @ns, of a device that is watched. */
+static bool device_event_before(const struct observe *o, const struct events *e,
+				uint64_t ns)
+{
+	struct function *f;
+	size_t i;
+
+	for (i = 0; i < e->n && e->event[i].ns < ns; i++) {
+		f = source_of(o, &e->event[i]);
+		if (f && f->is_device)
+			return true;
+	}
+	return false;
+}
+
+static bool all_functions(const struct config *c,
+			  bool (*good)(const struct function *f))
+{
+	unsigned int i;
+
+	for (i = 0; i < c->fns; i++)
+		if (!good(c->fn[i]))
+			return false;
+	return c->fns;
+}
+
+static bool was_written(const struct function *f)
+{
+	return f->written;
+}
+
+static bool is_known(const struct function *f)
+{
+	return f->len && f->bars_known;
+}
+
+static bool was_compared(const struct function *f)
+{
+	return f->compared;
+}
+
+/* After config_judge(). */
+static void look_for_life(const struct observe *o)
+{
+	const struct trace *t = &o->trace;
+	const struct config *c = &o->config;
+	uint64_t from = measured_from(o);
+
+	alive = (struct alive){
+		.frames = o->frames.started && o->frames.landed,
+		.guest = o->guest.known && o->guest.first_ns,
+		.trace = !t->misread,
+		.console = !console_blind(&o->console, o->channel.hello),
+	};
+	alive.memory = alive.frames || alive.guest;
+	alive.writes = alive.trace && o->phases.kexec_ns && c->later &&
+		       all_functions(c, was_written);
+	alive.effects = alive.writes && c->sized && all_functions(c, is_known);
+	alive.gap = alive.writes && c->gap_traced && phases_jumps_seen(&o->phases);
+	alive.translation = alive.trace && o->phases.n && translated_by(o, from);
+	alive.faults = alive.translation &&
+		       device_event_before(o, &t->faults, faults_from(o));
+	alive.power = alive.writes && device_event_before(o, &t->power, from);
+	alive.resets = alive.trace && t->resets.n && t->resets.event[0].ns < from;
+}
+
 static void put_frames(const struct observe *o)
 {
 	const struct frames *f = &o->frames;
 	const struct phases *p = &o->phases;
-	bool on = f->started;
+	bool on = alive.frames;
 
-	put_count("frames.sent", on, f->sent);
+	put_count("frames.sent", f->started, f->sent);
 	put_count("frames.landed", on, f->landed);
 	put_count("frames.lost", on, f->sent - f->landed);
 	put_count("frames.reordered", on, f->reordered);
 	put_count("frames.duplicated", on, f->duplicated);
 	put_count("frames.corrupted", on, f->corrupted);
-	put_count("frames.rate_per_s", on, f->rate);
-	put_ms("frames.blocked_ms", on, (double)f->blocked_ns / NSEC_PER_MSEC);
+	put_count("frames.rate_per_s", f->started, f->rate);
+	put_ms("frames.blocked_ms", f->started, (double)f->blocked_ns / NSEC_PER_MSEC);
 	put_ms("frames.last_landed_ms_after_kexec",
-	       on && p->kexec_ns && f->landed,
+	       on && p->kexec_ns,
 	       phases_ms_after_kexec(p, f->last_landed_ns));
 	put_ms("frames.resolution_ms", on,
 	       (double)f->max_look_gap_ns / NSEC_PER_MSEC);
@@ -93,7 +217,7 @@ static void put_frames(const struct observe *o)
 static void put_gaps(const struct observe *o)
 {
 	struct gaps g = frames_gaps(&o->frames, &o->phases);
-	bool on = o->frames.started;
+	bool on = alive.frames;
 
 	put_ms("max_gap_ms.before", on && g.before_ms >= 0, g.before_ms);
 	put_ms("max_gap_ms.during", on && g.during_ms >= 0, g.during_ms);
@@ -112,7 +236,7 @@ static void put_landed_by_phase(const struct observe *o)
 					 o->frames.info[i].landed_ns)]++;
 	for (i = PHASE_BEFORE; i < PHASES; i++) {
 		snprintf(key, sizeof(key), "landed_by_phase.%s", phase_names[i]);
-		put_count(key, o->frames.started &&
+		put_count(key, alive.frames &&
 			  phases_occurred(&o->phases, i), landed[i]);
 	}
 }
@@ -132,12 +256,9 @@ static void put_phases(const struct observe *o)
 static void put_config(const struct observe *o)
 {
 	const struct config *c = &o->config;
-	bool on = c->fns && o->phases.kexec_ns;
-	bool judged = on;
-	unsigned int i;
+	bool on = alive.writes, judged = alive.effects;
+	bool compared = judged && all_functions(c, was_compared);
 
-	for (i = 0; i < c->fns; i++)
-		judged = judged && c->fn[i]->len;
 	put_count("config_writes.device", on, c->device);
 	put_count("config_writes.path", on, c->path);
 	put_count("config_writes.state_changing", judged, c->state_changing);
@@ -145,31 +266,11 @@ static void put_config(const struct observe *o)
 	put_count("config_writes.rw1c", judged, c->rw1c);
 	put_count("config_writes.rw1c_maybe", judged, c->rw1c_maybe);
 	put_count("config_writes.size_guessed", on, c->size_guessed);
-	put_count("config_writes.in_gap", on && o->phases.kexec_ns, c->in_gap);
+	put_count("config_writes.in_gap", alive.gap, c->in_gap);
 	put_count("config_writes.after_finish", on && o->phases.finished_ns,
 		  c->after_finish);
-	put_count("shadow_mismatch", judged && c->mismatches >= 0,
-		  c->mismatches);
-	put_count("shadow_ignored", judged && c->mismatches >= 0, c->ignored);
-}
-
-/* Translation that was never on cannot go off, nor fault. */
-static bool translation_seen(const struct observe *o)
-{
-	const struct events *e = &o->trace.translation;
-	size_t i;
-
-	for (i = 0; i < e->n; i++)
-		if (e->event[i].flag)
-			return true;
-	return false;
-}
-
-static uint64_t measured_from(const struct observe *o)
-{
-	if (o->phases.kexec_ns)
-		return o->phases.kexec_ns;
-	return o->phases.n ? o->phases.change[0].ns : o->start_ns;
+	put_count("shadow_mismatch", compared, c->mismatches);
+	put_count("shadow_ignored", compared, c->ignored);
 }
 
 static bool within(const struct observe *o, uint64_t ns)
@@ -180,8 +281,6 @@ static bool within(const struct observe *o, uint64_t ns)
 static void put_iommu(const struct observe *o)
 {
 	const struct trace *t = &o->trace;
-	bool on = translation_seen(o) && o->config.fns;
-	uint64_t measured = o->phases.n ? o->phases.change[0].ns : o->start_ns;
 	unsigned int off = 0, device = 0, others = 0, silenced = 0;
 	size_t i;
 
@@ -190,10 +289,9 @@ static void put_iommu(const struct observe *o)
 		       !t->translation.event[i].flag;
 	for (i = 0; i < t->faults.n; i++) {
 		const struct trace_event *e = &t->faults.event[i];
-		struct function *f = config_find(&o->config, e->value >> 8,
-						 e->value & 0xff);
+		struct function *f = source_of(o, e);
 
-		if (e->ns < measured || e->ns > o->phases.end_ns)
+		if (e->ns < faults_from(o) || e->ns > o->phases.end_ns)
 			continue;
 		if (!e->flag)
 			silenced++;
@@ -202,30 +300,52 @@ static void put_iommu(const struct observe *o)
 		else
 			others++;
 	}
-	put_count("translation_disabled", translation_seen(o) && o->phases.n, off);
-	put_count("iommu_faults.device", on, device);
-	put_count("iommu_faults.others", on, others);
-	put_count("iommu_faults.silenced", on, silenced);
+	put_count("translation_disabled", alive.translation, off);
+	put_count("iommu_faults.device", alive.faults, device);
+	put_count("iommu_faults.others", alive.faults, others);
+	put_count("iommu_faults.silenced", alive.faults, silenced);
+}
+
+/* Of the device and its path, from the kexec on. */
+static void put_power(const struct observe *o)
+{
+	const struct events *e = &o->trace.power;
+	uint64_t over = o->phases.finished_ns ? : o->phases.end_ns;
+	unsigned int n = 0;
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		n += e->event[i].ns >= measured_from(o) &&
+		     e->event[i].ns <= over && source_of(o, &e->event[i]);
+	put_count("power_transitions", alive.power, n);
+}
+
+/* Whatever may have stopped the device; stopped_by says what it was. */
+static void put_stopped(const struct observe *o)
+{
+	put_count("stopped", alive.effects && alive.resets, o->config.stops);
 }
 
 static void put_guest(const struct observe *o)
 {
 	const struct guest *g = &o->guest;
-	bool alive = g->beat_ns > o->channel.hello_ns;
-	bool gap_known = g->first_ns && (alive || !o->phases.kexec_ns);
+	bool looked = g->checked && g->last.frames;
+	bool lives = g->beat_ns > o->channel.hello_ns &&
+		     g->beat_ns > o->phases.adopted_ns;
+	bool gap_known = alive.guest && (lives || !o->phases.kexec_ns);
 
-	put_bool("guest.alive", g->known, alive);
+	put_bool("guest.alive", alive.guest, lives);
 	put_bool("guest.content_ok", g->checked, g->content_ok);
 	put_ms("guest.max_heartbeat_gap_ms", gap_known,
 	       (double)g->max_gap_ns / NSEC_PER_MSEC);
 	put_ms("guest.last_heartbeat_ms_after_kexec",
-	       g->first_ns && o->phases.kexec_ns,
+	       alive.guest && o->phases.kexec_ns,
 	       phases_ms_after_kexec(&o->phases, g->beat_ns));
 	put_count("guest.frames", g->checked, g->last.frames);
 	put_count("guest.behind", g->checked, (int32_t)g->behind);
-	put_count("guest.bad_content", g->checked, g->last.bad_content);
-	put_count("guest.not_a_frame", g->checked, g->last.not_a_frame);
-	put_count("guest.out_of_order", g->checked, g->last.out_of_order);
+	put_count("guest.bad_content", looked, g->last.bad_content);
+	put_count("guest.not_a_frame", looked, g->last.not_a_frame);
+	put_count("guest.out_of_order", looked, g->last.out_of_order);
 }
 
 static void put_guest_pause(const struct observe *o)
@@ -267,6 +387,9 @@ static void put_host(const struct observe *o)
 
 static void put_all(const struct observe *o, const char *verdict)
 {
+	bool ktap = o->channel.ktap_plans || o->channel.ktap_ok ||
+		    o->channel.ktap_not_ok;
+
 	put_text("name", o->name);
 	put_text("verdict", verdict);
 	put_text("reason", *o->reason ? o->reason : NULL);
@@ -275,17 +398,20 @@ static void put_all(const struct observe *o, const char *verdict)
 	put_gaps(o);
 	put_landed_by_phase(o);
 	put_config(o);
+	put_stopped(o);
+	put_power(o);
 	put_iommu(o);
-	put_count("canary_damaged", o->memory.canaries,
+	put_count("canary_damaged", alive.memory && o->memory.canaries,
 		  memory_canary_damaged(&o->memory));
-	put_count("memory_moved", o->memory.complete, o->memory.moved);
+	put_count("memory_moved",
+		  o->memory.compared_ns > o->channel.hello_ns, o->memory.moved);
 	put_interrupts();
 	put_guest(o);
 	put_guest_pause(o);
 	put_phases(o);
-	put_count("splats", true, o->console.gate.splats);
-	put_count("ktap.ok", true, o->channel.ktap_ok);
-	put_count("ktap.not_ok", true, o->channel.ktap_not_ok);
+	put_count("splats", alive.console, o->console.gate.splats);
+	put_count("ktap.ok", ktap, o->channel.ktap_ok);
+	put_count("ktap.not_ok", ktap, o->channel.ktap_not_ok);
 	put_host(o);
 }
 
@@ -377,7 +503,7 @@ static void json_stops(FILE *f, const struct observe *o)
 	const struct config *c = &o->config;
 	size_t i;
 
-	if (!o->phases.kexec_ns || !c->fns) {
+	if (!c->stops && !(alive.effects && alive.resets)) {
 		fputs("  \"stopped_by\": null,\n", f);
 		return;
 	}
@@ -471,17 +597,41 @@ static void add_other_stops(struct observe *o)
 		      by_time);
 }
 
+/* The figure, NULL when there is none of that name. */
+const char *result_value(const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < used; i++)
+		if (!strcmp(results[i].key, key))
+			return results[i].text;
+	return NULL;
+}
+
+const char *result_key(size_t i)
+{
+	return i < used ? results[i].key : NULL;
+}
+
+/* All figures; what was judged before is forgotten. */
+void result_judge(struct observe *o, const char *verdict, FILE *tsv)
+{
+	used = 0;
+	config_judge(&o->config, &o->phases, tsv);
+	add_other_stops(o);
+	look_for_life(o);
+	put_all(o, verdict);
+}
+
 void result_write(struct observe *o, const char *verdict)
 {
 	FILE *tsv = create("config-writes.tsv");
 
-	config_judge(&o->config, &o->phases, tsv);
+	result_judge(o, verdict, tsv);
 	fclose(tsv);
-	add_other_stops(o);
 	frames_write(&o->frames, &o->phases);
 	guest_write(&o->guest, &o->phases);
 	phases_write(&o->phases);
-	put_all(o, verdict);
 	write_tsv(o);
 	write_json(o);
 }

@@ -7,6 +7,8 @@
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "observe.h"
 
@@ -284,7 +286,7 @@ static void set_up(struct memory *m, struct frames *f)
 	m->size = 64 * 1024;
 	m->map = calloc(1, m->size);
 	memory_add(m, 0, 0, m->size);
-	memory_end(m);
+	memory_end(m, 1);
 	f->memory = m;
 	f->rate = 100;
 	frames_ring(f, SLOTS, 2048, 0);
@@ -392,14 +394,14 @@ static void test_memory(void)
 	same(memory_canary_damaged(&m), 1, "a damaged canary, in pages");
 	memory_add(&m, 0, 0x3000, 0x1000);
 	memory_add(&m, 0x1000, 0x1000, 0x1000);
-	memory_end(&m);
+	memory_end(&m, 1);
 	p = memory_at(&m, 0x1004, 4);
 	point(p == m.map + 0x1004, "memory in pieces");
 	point(!memory_at(&m, 0xffe, 4), "not across pages");
 	point(!memory_at(&m, 0x5000, 4), "not beyond what was told");
 	memory_add(&m, 0, 0x3000, 0x1000);
 	memory_add(&m, 0x1000, 0x2000, 0x1000);
-	memory_end(&m);
+	memory_end(&m, 1);
 	same(m.moved, 1, "a page that moved");
 	point(memory_add(&m, 0, 0x10000, 0x1000) != NULL,
 	      "memory that is not there is refused");
@@ -578,8 +580,456 @@ static void test_console(void)
 	point(c.kernel[1] && !strcmp(c.kernel[1], "7.3.4"), "its version");
 }
 
+/* --- a whole run, and what each figure of it rests on ---------------------- */
+
+/* What the instrument sees a machine by. */
+enum source {
+	NONE,
+	TRACE,			/* in a format nobody knows */
+	WRITES,			/* one event each */
+	REGION,
+	TRANSLATION,
+	FAULTS,
+	POWER,
+	RESETS,
+	LATER,			/* no write traced after the kexec */
+	GAP,			/* nor to functions that nobody watches */
+	BARS,			/* QEMU's list */
+	DUMP,			/* of configuration space, at the end */
+	LIST,			/* of the VM's memory, of the next kernel */
+	RAM,			/* no frame, no heartbeat: another file */
+	LANDING,		/* no frame */
+	HEART,			/* no heartbeat */
+	DIARY,			/* the guest has accepted nothing */
+	JUMP,			/* the console's line */
+	CONSOLE,
+	KTAP,
+	SOURCES
+};
+
+/* Every figure: its value in a good run, and what it must not do without. */
+static const struct {
+	const char *key, *good;
+	enum source by[6];
+} proofs[] = {
+	{ "name", "play", { NONE } },
+	{ "verdict", "pass", { NONE } },
+	{ "reason", "null", { NONE } },
+	{ "seconds", NULL, { NONE } },
+	{ "frames.sent", "3", { NONE } },
+	{ "frames.landed", "3", { RAM, LANDING } },
+	{ "frames.lost", "0", { RAM, LANDING } },
+	{ "frames.reordered", "0", { RAM, LANDING } },
+	{ "frames.duplicated", "0", { RAM, LANDING } },
+	{ "frames.corrupted", "0", { RAM, LANDING } },
+	{ "frames.rate_per_s", "100", { NONE } },
+	{ "frames.blocked_ms", "0.000", { NONE } },
+	{ "frames.last_landed_ms_after_kexec", NULL, { RAM, LANDING } },
+	{ "frames.resolution_ms", NULL, { RAM, LANDING } },
+	{ "max_gap_ms.before", NULL, { RAM, LANDING } },
+	{ "max_gap_ms.during", NULL, { RAM, LANDING } },
+	{ "max_gap_ms.after", "null", { NONE } },
+	{ "landed_by_phase.before", "2", { RAM, LANDING } },
+	{ "landed_by_phase.shutdown", "0", { RAM, LANDING } },
+	{ "landed_by_phase.purgatory", "0", { RAM, LANDING, JUMP, CONSOLE } },
+	{ "landed_by_phase.early_boot", "0", { RAM, LANDING, CONSOLE } },
+	{ "landed_by_phase.enumeration", "0", { RAM, LANDING, CONSOLE } },
+	{ "landed_by_phase.user_space", "0", { RAM, LANDING } },
+	{ "landed_by_phase.after", "1", { RAM, LANDING } },
+	{ "config_writes.device", "1", { TRACE, WRITES, LATER } },
+	{ "config_writes.path", "0", { TRACE, WRITES, LATER } },
+	{ "config_writes.state_changing", "1", { TRACE, WRITES, REGION, LATER, BARS } },
+	{ "config_writes.by_owner", "0", { TRACE, WRITES, LATER } },
+	{ "config_writes.rw1c", "0", { TRACE, WRITES, REGION, LATER, BARS } },
+	{ "config_writes.rw1c_maybe", "0", { TRACE, WRITES, REGION, LATER, BARS } },
+	{ "config_writes.size_guessed", "0", { TRACE, WRITES, LATER } },
+	{ "config_writes.in_gap", "0", { TRACE, WRITES, GAP, JUMP, CONSOLE } },
+	{ "config_writes.after_finish", "0", { TRACE, WRITES, LATER } },
+	{ "shadow_mismatch", "0", { TRACE, WRITES, REGION, LATER, BARS, DUMP } },
+	{ "shadow_ignored", "0", { TRACE, WRITES, REGION, LATER, BARS, DUMP } },
+	{ "stopped", "2", { TRACE, WRITES, REGION, LATER, BARS, RESETS } },
+	{ "power_transitions", "0", { TRACE, WRITES, POWER, LATER } },
+	{ "translation_disabled", "1", { TRACE, TRANSLATION } },
+	{ "iommu_faults.device", "1", { TRACE, TRANSLATION, FAULTS } },
+	{ "iommu_faults.others", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "iommu_faults.silenced", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "canary_damaged", "0", { RAM } },
+	{ "memory_moved", "0", { LIST } },
+	{ "interrupts.raised", "null", { NONE } },
+	{ "interrupts.delivered", "null", { NONE } },
+	{ "interrupts.lost", "null", { NONE } },
+	{ "interrupts.spurious", "null", { NONE } },
+	{ "guest.alive", "true", { RAM, HEART } },
+	{ "guest.content_ok", "true", { RAM, LANDING } },
+	{ "guest.max_heartbeat_gap_ms", NULL, { RAM, HEART } },
+	{ "guest.last_heartbeat_ms_after_kexec", NULL, { RAM, HEART } },
+	{ "guest.frames", "3", { RAM, LANDING } },
+	{ "guest.behind", "0", { RAM, LANDING } },
+	{ "guest.bad_content", "0", { RAM, LANDING, DIARY } },
+	{ "guest.not_a_frame", "0", { RAM, LANDING, DIARY } },
+	{ "guest.out_of_order", "0", { RAM, LANDING, DIARY } },
+	{ "phases_ms.before", NULL, { NONE } },
+	{ "phases_ms.shutdown", NULL, { NONE } },
+	{ "phases_ms.purgatory", NULL, { JUMP, CONSOLE } },
+	{ "phases_ms.early_boot", NULL, { CONSOLE } },
+	{ "phases_ms.enumeration", NULL, { CONSOLE } },
+	{ "phases_ms.user_space", NULL, { NONE } },
+	{ "phases_ms.after", NULL, { NONE } },
+	{ "splats", "0", { CONSOLE } },
+	{ "ktap.ok", "1", { KTAP } },
+	{ "ktap.not_ok", "0", { KTAP } },
+	{ "host.cpu", NULL, { NONE } },
+	{ "host.accel", NULL, { NONE } },
+	{ "host.qemu", NULL, { NONE } },
+};
+
+enum format { QEMU_10, QEMU_11, UNKNOWN };
+
+struct play {
+	struct observe o;
+	enum format format;
+	enum source blind;	/* the source that is missing */
+	uint32_t frames;
+};
+
+static void traced(struct play *p, enum source source, const char *text)
+{
+	uint64_t now = now_ns();
+	time_t sec = now / NSEC_PER_SEC;
+	unsigned int usec = now % NSEC_PER_SEC / 1000;
+	char line[256], date[32];
+
+	if (source && source == p->blind)
+		return;
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime(&sec));
+	if (p->format == UNKNOWN || p->blind == TRACE)
+		snprintf(line, sizeof(line), "[%s,%06u] %s", date, usec, text);
+	else if (p->format == QEMU_11)
+		snprintf(line, sizeof(line), "%s.%06uZ %s", date, usec, text);
+	else
+		snprintf(line, sizeof(line), "4711@%llu.%06u:%s",
+			 (unsigned long long)sec, usec, text);
+	trace_line(&p->o.trace, line);
+	usleep(5);		/* the times of two events differ */
+}
+
+static void wrote(struct play *p, enum source source, const char *where,
+		  unsigned int addr, unsigned int value, unsigned int size)
+{
+	char text[200];
+
+	if (source && source == p->blind)
+		return;
+	snprintf(text, sizeof(text),
+		 "memory_region_ops_write cpu 0 mr 0x55 addr 0xb0%06x value 0x%x size %u name 'pcie-mmcfg-mmio'",
+		 addr, value, size);
+	if (p->blind != WRITES)
+		traced(p, REGION, text);
+	snprintf(text, sizeof(text), "pci_cfg_write %s @0x%x <- 0x%x", where,
+		 addr & 0xfff, value);
+	traced(p, WRITES, text);
+}
+
+static void told(struct play *p, const char *text)
+{
+	char line[2 * CONFIG_BYTES + 64];
+
+	snprintf(line, sizeof(line), "%s", text);
+	channel_line(&p->o, line);
+	usleep(5);
+}
+
+static void told_config(struct play *p, const struct function *f)
+{
+	static char line[2 * CONFIG_BYTES + 64];
+	int len = sprintf(line, "config %s ", f->bdf);
+	size_t i;
+
+	for (i = 0; i < f->len; i++)
+		len += sprintf(line + len, "%02x", f->cfg[i]);
+	told(p, line);
+}
+
+static void shown(struct play *p, const char *text)
+{
+	char line[256];
+
+	if (p->blind == CONSOLE)
+		return;
+	snprintf(line, sizeof(line), "%s", text);
+	console_line(&p->o.console, &p->o.phases, now_ns(), line);
+	usleep(5);
+}
+
+static void answered(struct play *p, const char *text)
+{
+	char line[512];
+
+	snprintf(line, sizeof(line), "{\"return\": \"%s\"}", text);
+	qemu_qmp_line(&p->o.qemu, line);
+}
+
+#define GUEST_AT 0x8000
+
+static void a_frame_lands(struct play *p)
+{
+	struct lu_guest_control *c = (void *)(p->o.memory.map + GUEST_AT);
+	uint64_t sent = now_ns();
+	struct lu_frame frame;
+
+	frames_accepted(&p->o.frames, sent);
+	p->frames++;
+	if (!p->o.phases.n)
+		phases_enter(&p->o.phases, PHASE_BEFORE, sent);
+	if (p->blind != LANDING && p->blind != RAM) {
+		put_frame(&p->o.memory, p->frames - 1, p->frames, sent, false);
+		frame_build(&frame, p->frames, sent);
+		if (p->blind != DIARY) {
+			c->chain = lu_chain(c->chain, p->frames, frame.sum);
+			c->frames++;
+		}
+	}
+	usleep(50);
+	frames_watch(&p->o.frames, now_ns());
+	c->heartbeat += p->blind != HEART && p->blind != RAM;
+	guest_watch(&p->o.guest, now_ns());
+	usleep(50);
+	c->heartbeat += p->blind != HEART && p->blind != RAM;
+	guest_watch(&p->o.guest, now_ns());
+}
+
+static void told_memory(struct play *p)
+{
+	told(p, "memory 0 0 0x10000");
+	told(p, "memory end");
+	told(p, "ring 16 2048 0");
+	told(p, "control 0x8000");
+}
+
+static void first_kernel(struct play *p, const struct function *device,
+			 const struct function *port)
+{
+	struct observe *o = &p->o;
+
+	shown(p, "[    0.000000] Linux version 7.3.4 (x@y)");
+	traced(p, RESETS, "e1000e_cb_qdev_reset_hold E1000E qdev reset hold");
+	wrote(p, NONE, "igb 01:00.0", 0x100010, 0xffffffff, 4);
+	wrote(p, NONE, "pcie-root-port 00:01.0", 0x8004, 0x7, 2);
+	traced(p, TRANSLATION, "vtd_dmar_enable enable 1");
+	shown(p, "[    1.0] init: WARNING: splat probe of kernel 1, begin");
+	told(p, "hello 1");
+	told(p, "watch 0000:01:00.0 device");
+	told(p, "watch 0000:00:01.0 path");
+	traced(p, POWER, "pci_pm_transition igb 01:00.0 PM transition D3->D0");
+	traced(p, FAULTS, "vtd_dmar_fault sid 0x100 fault 5 addr 0x1000 write 0");
+	told_memory(p);
+	told(p, "canary 0xc000 0x2000");
+	((struct lu_guest_control *)(o->memory.map + GUEST_AT))->magic =
+		p->blind == RAM ? 0 : LU_CONTROL_MAGIC;
+	told(p, "frames start");
+	a_frame_lands(p);
+	usleep(100);
+	a_frame_lands(p);
+	if (p->blind != KTAP)
+		told(p, "ktap ok 1 - works");
+	told_config(p, device);
+	told_config(p, port);
+	answered(p, "");
+	answered(p, p->blind == BARS ? "" :
+		 "  Bus  0, device   1, function 0:\\r\\n"
+		 "      BAR0: 32 bit memory at 0xfe800000 [0xfe800fff]\\r\\n"
+		 "  Bus  1, device   0, function 0:\\r\\n"
+		 "      BAR0: 32 bit memory at 0xfe600000 [0xfe61ffff]\\r\\n");
+	told(p, "kexec");
+	channel_answer(o);
+	shown(p, "[    9.0] init: WARNING: splat probe of kernel 1, end");
+}
+
+/* The old kernel clears bus mastering, switches translation off; one fault. */
+static void next_kernel(struct play *p, const struct function *device,
+			const struct function *port)
+{
+	wrote(p, LATER, "igb 01:00.0", 0x100004, 0x103, 2);
+	traced(p, NONE, "vtd_dmar_enable enable 0");
+	if (p->blind != JUMP)
+		shown(p, "[    9.9] kexec_core: Starting new kernel");
+	shown(p, "[    0.000000] Linux version 7.3.4 (x@y)");
+	shown(p, "[    0.5] ACPI: PCI Root Bridge [PCI0]");
+	if (p->blind != GAP)
+		wrote(p, LATER, "ich9-ahci 00:1f.2", 0x0fa010, 0xffffffff, 4);
+	traced(p, NONE, "vtd_dmar_fault sid 0x100 fault 5 addr 0x1000 write 0");
+	shown(p, "[    1.0] init: WARNING: splat probe of kernel 2, begin");
+	told(p, "hello 2");
+	if (p->blind != LIST)
+		told_memory(p);
+	if (p->blind != DUMP) {
+		told_config(p, device);
+		told_config(p, port);
+	}
+	told(p, "adopted");
+	told(p, "finished");
+	if (p->blind == GAP)
+		wrote(p, NONE, "ich9-ahci 00:1f.2", 0x0fa010, 0xffffffff, 4);
+	a_frame_lands(p);
+	frames_stop(&p->o.frames, now_ns());
+	guest_check(&p->o.guest, &p->o.frames);
+	shown(p, "[    9.0] init: WARNING: splat probe of kernel 2, end");
+	told(p, "verdict pass");
+}
+
+static struct play *play(enum format format, enum source blind)
+{
+	struct function *device = endpoint(), *port = bridge();
+	struct play *p = calloc(1, sizeof(*p));
+	struct observe *o = &p->o;
+	FILE *nowhere = fopen("/dev/null", "w");
+
+	p->format = format;
+	p->blind = blind;
+	o->name = "play";
+	o->quiet = true;
+	o->start_ns = now_ns();
+	o->channel.log = o->channel.ktap = nowhere;
+	o->frames.memory = o->guest.memory = &o->memory;
+	o->trace.config = o->qemu.config = &o->config;
+	o->qemu.qmp = o->qemu.channel = fileno(nowhere);
+	o->qemu.output = -1;
+	o->frames.socket = -1;
+	o->frames.rate = 100;
+	o->memory.size = 64 * 1024;
+	o->memory.map = calloc(1, o->memory.size);
+	first_kernel(p, device, port);
+	device->cfg[PCI_COMMAND] &= ~PCI_COMMAND_MASTER;
+	next_kernel(p, device, port);
+	o->phases.end_ns = now_ns();
+	result_judge(o, "pass", NULL);
+	free(device);
+	free(port);
+	fclose(nowhere);
+	return p;
+}
+
+static bool rests_on(size_t i, enum source source)
+{
+	size_t j;
+
+	for (j = 0; j < ARRAY_SIZE(proofs[i].by); j++)
+		if (proofs[i].by[j] == source)
+			return true;
+	return false;
+}
+
+static bool is_good(const char *value, const char *good)
+{
+	return value && (good ? !strcmp(value, good) : strcmp(value, "null") != 0);
+}
+
+static void test_figures(enum format format, const char *name)
+{
+	struct play *p = play(format, NONE);
+	size_t i;
+
+	point(!p->o.reasons, "%s: a good run", name);
+	if (p->o.reasons)
+		printf("# %s\n", p->o.reason);
+	for (i = 0; i < ARRAY_SIZE(proofs); i++) {
+		const char *value = result_value(proofs[i].key);
+
+		if (!strncmp(proofs[i].key, "host.", 5))
+			continue;
+		point(is_good(value, proofs[i].good), "%s: %s is %s", name,
+		      proofs[i].key, proofs[i].good ? : "known");
+		if (!is_good(value, proofs[i].good))
+			printf("# it is %s\n", value ? : "not there");
+	}
+	free(p);
+}
+
+/* A figure whose source was not seen to work is null, and only such a one. */
+static void test_blind(enum source blind)
+{
+	static const char *const names[SOURCES] = {
+		[TRACE] = "a trace in an unknown format",
+		[WRITES] = "no config writes traced",
+		[REGION] = "no sizes of writes traced",
+		[TRANSLATION] = "translation never switched on",
+		[FAULTS] = "no fault seen before",
+		[POWER] = "no change of power state seen before",
+		[RESETS] = "no reset seen before",
+		[LATER] = "no config write traced after the kexec",
+		[GAP] = "no enumeration traced",
+		[BARS] = "no list of BARs",
+		[DUMP] = "no second dump",
+		[LIST] = "no second list of memory",
+		[RAM] = "another file than the machine's memory",
+		[LANDING] = "no frame landed",
+		[HEART] = "no heartbeat",
+		[DIARY] = "the guest accepted nothing",
+		[JUMP] = "the jump was not seen",
+		[CONSOLE] = "no console",
+		[KTAP] = "no result",
+	};
+	struct play *p = play(QEMU_10, blind);
+	bool good = true;
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(proofs); i++) {
+		const char *value = result_value(proofs[i].key);
+
+		if (!rests_on(i, blind) || !strcmp(value, "null"))
+			continue;
+		printf("# %s is %s\n", proofs[i].key, value);
+		good = false;
+	}
+	point(good, "%s: what rests on it is null", names[blind]);
+	free(p);
+}
+
+/* Who adds a figure says what it rests on. */
+static void test_no_figure_without_proof(void)
+{
+	struct play *p = play(QEMU_10, NONE);
+	const char *key;
+	size_t i, n;
+
+	for (n = 0; (key = result_key(n)); n++) {
+		for (i = 0; i < ARRAY_SIZE(proofs); i++)
+			if (!strcmp(proofs[i].key, key))
+				break;
+		if (i < ARRAY_SIZE(proofs))
+			continue;
+		point(false, "'%s' has a line in proofs[]", key);
+	}
+	same(n, ARRAY_SIZE(proofs), "every figure has a line in proofs[]");
+	free(p);
+}
+
+static void test_trace_formats(void)
+{
+	struct config c = { .mismatches = -1 };
+	struct trace t = { .config = &c };
+
+	trace(&t, "7@1795879685.364267:pci_cfg_write igb 01:00.0 @0x4 <- 0x107");
+	trace(&t, "2026-11-28T15:28:05.364267Z pci_cfg_write igb 01:00.0 @0x4 <- 0x107");
+	same(c.writes, 2, "both formats of the trace are read");
+	point(c.writes == 2 && c.write[0].ns == 1795879685364267000ull &&
+	      c.write[1].ns == c.write[0].ns, "and give the same time");
+	trace(&t, "2026-11-28T15:28:05.364267Z qemu-system-x86_64: warning: nic igb.0 has no peer");
+	trace(&t, "28 Nov 2026 15:28:05.364267 pci_cfg_write igb 01:00.0 @0x4 <- 0x107");
+	same(t.stderrs, 2, "what is no trace line is QEMU's complaint");
+	same(c.writes, 2, "a line in another format is not counted");
+	same(t.misread, 0, "nor taken for an event");
+	trace(&t, "2026-11-28T15:28:05.364267Z vtd_dmar_fault source 1:0.0");
+	trace(&t, "2026-11-28T15:28:05.364267Z pci_cfg_write igb 01:00.0 off 4 val 7");
+	same(t.misread, 2, "an event that has changed is noticed");
+	trace(&t, "2026-11-28T15:28:05.364267Z vtd_re_not_present bus 1");
+	same(t.misread, 2, "one that nothing is counted by is not");
+}
+
 int main(void)
 {
+	enum source source;
+
 	test_shadow_endpoint();
 	test_shadow_bridge();
 	test_config();
@@ -594,6 +1044,12 @@ int main(void)
 	test_gate_at_least();
 	test_phases();
 	test_console();
+	test_trace_formats();
+	test_figures(QEMU_10, "QEMU 10");
+	test_figures(QEMU_11, "QEMU 11");
+	for (source = NONE + 1; source < SOURCES; source++)
+		test_blind(source);
+	test_no_figure_without_proof();
 	printf("1..%u\n", tests);
 	return failures ? 1 : 0;
 }

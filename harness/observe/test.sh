@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # How the observer ends: every way a machine can go wrong, played by a shell
-# script that speaks the channel in QEMU's place. Prints TAP.
+# script that speaks the channel in QEMU's place; and how vm.sh judges what is
+# left. Prints TAP.
 
 set -euo pipefail
 
@@ -26,6 +27,11 @@ all=$(printf '%s\n' "$@")
 CONSOLE=$(fd_of console) CHANNEL=$(fd_of channel) QMP=$(fd_of qmp)
 tell() { echo "$*" >&"$CHANNEL"; }
 console() { echo "$*" >&"$CONSOLE"; }
+probe() { console "[    0.500000] init: WARNING: splat probe of kernel $1, $2"; }
+hello() { probe "$1" begin; tell "hello $1"; }
+boot() { console "[    0.000000] Linux version 7.3.4 (a@b)"; hello "$1"; }
+pass() { probe "$1" end; tell "verdict pass"; }
+answer() { read -r _ <&"$QMP"; echo "{\"return\": \"$1\"}" >&"$QMP"; }
 heard() { read -r -t 5 line <&"$CHANNEL" && [ "$line" = "$1" ]; }
 echo '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 9}}}}' >&"$QMP"
 read -r _ <&"$QMP"
@@ -72,16 +78,35 @@ result()
 }
 
 scene "a machine that ends well" 0 "scene passed" <<'PLAY'
-console "[    0.000000] Linux version 7.3.4 (a@b)"
-tell "hello 1"
+boot 1
 tell "sync x"
 heard "ok x" || exit 1
-tell "verdict pass"
+pass 1
 PLAY
 result verdict pass
 result frames.sent null
 result translation_disabled null
 result kernels.1 7.3.4
+result splats 0
+result ktap.ok null
+
+scene "no console" 1 "console of kernel 1 did not show" <<'PLAY'
+tell "hello 1"
+tell "verdict pass"
+PLAY
+result splats null
+
+scene "a console that falls silent" 1 "console of kernel 1 did not show" <<'PLAY'
+boot 1
+tell "verdict pass"
+PLAY
+
+scene "a console without one of two kernels" 1 "console of kernel 2 did not show" <<'PLAY'
+boot 1
+tell "hello 2"
+probe 2 end
+tell "verdict pass"
+PLAY
 
 scene "the machine says fail" 1 "failed: because of this" <<'PLAY'
 tell "verdict fail because of this"
@@ -92,15 +117,14 @@ tell "verdict skip no device"
 PLAY
 
 scene "a crash after the verdict" 1 "QEMU ended badly after the verdict" <<'PLAY'
-tell "hello 1"
-tell "verdict pass"
+hello 1
+pass 1
 sleep 0.2
 kill -SEGV $$
 PLAY
 
 scene "no verdict" 1 "ended without a verdict" <<'PLAY'
-console "[    0.000000] Linux version 7.3.4 (a@b)"
-tell "hello 1"
+boot 1
 PLAY
 
 scene "a kernel that does not boot" 1 "within 1 seconds .*did not boot" --timeout 1 <<'PLAY'
@@ -119,12 +143,10 @@ exec sleep 20
 PLAY
 
 scene "a declared panic goes on to a crash kernel" 0 passed --kernels 2 --expect '1:1:Kernel panic' <<'PLAY'
-console "[    0.000000] Linux version 7.3.4 (a@b)"
-tell "hello 1"
+boot 1
 console "[    1.000000] Kernel panic - not syncing: sysrq triggered crash"
-console "[    0.000000] Linux version 7.3.4 (a@b)"
-tell "hello 2"
-tell "verdict pass"
+boot 2
+pass 2
 PLAY
 
 scene "a splat fails a machine that passes" 1 "1 bad lines.*WARNING: CPU" <<'PLAY'
@@ -142,8 +164,8 @@ tell "verdict pass"
 PLAY
 
 scene "the verdict of an earlier kernel than planned" 1 "kernel 1's, and it should be kernel 2's" --kernels 2 <<'PLAY'
-tell "hello 1"
-tell "verdict pass"
+hello 1
+pass 1
 PLAY
 
 scene "a QEMU that lacks a trace" 1 "does not trace .*'vtd_dmar_fault' does not exist" <<'PLAY'
@@ -159,6 +181,45 @@ tell "watch 0000:01:00.0 device"
 sleep 0.2
 tell "verdict pass"
 PLAY
+
+scene "a trace that cannot be read" 1 "trace cannot be read.*pci_cfg_write igb" <<'PLAY'
+echo "1@1.000000:pci_cfg_write igb 0000:01:00.0 offset 4 value 7" >&2
+boot 1
+sleep 0.2
+pass 1
+PLAY
+
+scene "a fault is made" 0 passed --at 'shutdown:stop' <<'PLAY'
+boot 1
+tell "kexec"
+heard "ok kexec" || exit 1
+answer ""
+pass 1
+PLAY
+
+scene "a fault the monitor does not understand" 1 "monitor: .*invalid char" --at 'shutdown:o/4 zz' <<'PLAY'
+boot 1
+tell "kexec"
+heard "ok kexec" || exit 1
+answer "invalid char 'z' in expression"
+pass 1
+PLAY
+
+scene "a fault the monitor does not answer" 1 "did not answer to 'stop'" --at 'shutdown:stop' <<'PLAY'
+boot 1
+tell "kexec"
+heard "ok kexec" || exit 1
+pass 1
+PLAY
+
+scene "a fault whose phase does not come" 1 "phase purgatory did not begin" --at 'purgatory:stop' <<'PLAY'
+boot 1
+tell "kexec"
+heard "ok kexec" || exit 1
+pass 1
+PLAY
+
+scene "a fault at no phase that is reported" 2 "no such phase" --at 'boot:stop' </dev/null
 
 scene "QEMU ends at once" 2 "status 1.*no such device" <<'PLAY'
 echo "actor: no such device" >&2
@@ -248,6 +309,92 @@ else
 	point "not ok" "two observers at once"
 	cat "$WORK/out.a" "$WORK/out.b" | sed 's/^/# | /'
 fi
+
+# What vm.sh says of what a run has left behind.
+DIR=$WORK LABEL=x
+for function in check_expectation ktap_points; do
+	eval "$(sed -n "/^$function()$/,/^}$/p" "$TOP/harness/vm.sh")"
+done
+
+# meets STATUS KEY OPERATOR VALUE
+meets()
+{
+	local want=$1 status=0
+	shift
+
+	check_expectation "$@" >/dev/null 2>&1 || status=1
+	if [ "$status" = "$want" ]; then
+		point ok "expect $* $([ "$want" = 0 ] && echo "is met" || echo "is not met")"
+	else
+		point "not ok" "expect $*"
+	fi
+}
+
+printf 'none\tnull\nzero\t0\ntext\tnullify\n' >"$WORK/result.tsv"
+meets 0 none == null
+meets 1 none == 0
+meets 1 none '!=' 1
+meets 1 none '!=' null
+meets 1 none '~' '.*'
+meets 1 none '<=' 1
+meets 1 none '>=' 0
+meets 0 zero == 0
+meets 0 zero '!=' null
+meets 0 zero '<=' 1
+meets 1 zero '>' 0
+meets 0 text '~' 'null'
+meets 1 unknown == null
+meets 1 zero '=' 0
+: >"$WORK/result.tsv"
+meets 1 zero == 0
+rm "$WORK/result.tsv"
+meets 1 zero == 0
+
+# judged NAME LINES <ktap.log: the points that vm.sh makes of it
+judged()
+{
+	local got
+
+	cat >"$WORK/ktap.log"
+	: >"$WORK/tap.part"
+	ktap_points
+	got=$(cat "$WORK/tap.part")
+	if [ "$got" = "$2" ]; then
+		point ok "ktap: $1"
+	else
+		point "not ok" "ktap: $1"
+		sed 's/^/# got: /' <<<"$got"
+	fi
+}
+
+judged "a plan that is met" "ok x: a" <<'KTAP'
+TAP version 13
+1..1
+ok 1 - a
+KTAP
+judged "a result that does not come" "ok x: a
+not ok x: only 1 of 2 planned results came" <<'KTAP'
+TAP version 13
+1..2
+ok 1 - a
+KTAP
+judged "a program without a plan" "ok x: a
+not ok x: a test program announced no plan
+ok x: b" <<'KTAP'
+TAP version 13
+ok 1 - a
+KTAP version 1
+1..1
+ok 1 - b
+KTAP
+judged "a program that dies at once" "not ok x: a test program announced no plan
+not ok x: no test program had a result" <<'KTAP'
+TAP version 13
+KTAP
+judged "a shell's results need no plan" "ok x: a" <<'KTAP'
+ok 1 - a
+KTAP
+judged "nothing at all" "not ok x: no test program had a result" </dev/null
 
 echo "1..$N"
 exit $FAILED

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * QEMU's traces: "PID@SECONDS.MICROSECONDS:EVENT ARGUMENTS", in the order
- * things happened, on QEMU's standard error together with its complaints.
+ * QEMU's traces, in the order things happened, on QEMU's standard error together
+ * with its complaints.  A line is "PID@SECONDS.MICROSECONDS:EVENT ARGUMENTS" up
+ * to QEMU 11.0 and "YYYY-MM-DDThh:mm:ss.MICROSECONDSZ EVENT ARGUMENTS" since.
  */
+#define _GNU_SOURCE
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "observe.h"
 
@@ -41,6 +45,17 @@ static void note(struct events *e, uint64_t ns, uint32_t value, bool flag)
 	e->event[e->n++] = (struct trace_event){ ns, value, flag };
 }
 
+/*
+ * The name of an event is known and what follows it is not: QEMU has changed it,
+ * and nothing that is counted from the trace can be relied on.
+ */
+static void misread(struct trace *t, const char *name, const char *args)
+{
+	if (!t->misread++)
+		snprintf(t->first_misread, sizeof(t->first_misread), "%s %s",
+			 name, args);
+}
+
 /* "cpu 0 mr 0x55.. addr 0xb0100010 value 0x1 size 4 name 'pcie-mmcfg-mmio'" */
 static bool region_write(struct trace *t, const char *args)
 {
@@ -52,8 +67,10 @@ static bool region_write(struct trace *t, const char *args)
 	    !strstr(args, "'pci-conf-data'"))
 		return false;
 	if (!at || sscanf(at, " addr %llx value %llx size %u", &addr, &value,
-			  &size) != 3)
+			  &size) != 3) {
+		misread(t, trace_gap, args);
 		return false;
+	}
 	t->region_addr = addr;
 	t->region_value = value;
 	t->region_size = size;
@@ -75,42 +92,106 @@ static unsigned int size_of_write(struct trace *t, unsigned int off,
 }
 
 /* "NAME bb:dd.f @0x04 <- 0x107"; the name may hold anything. */
-static void cfg_write(struct trace *t, uint64_t ns, const char *args)
+static bool cfg_write(struct trace *t, uint64_t ns, const char *args)
 {
 	const char *at = strrchr(args, '@');
 	unsigned int bus, dev, fn, off, value;
 
 	if (!at || at - args < 8)
-		return;
+		return false;
 	if (sscanf(at - 8, "%x:%x.%x @%x <- %x", &bus, &dev, &fn, &off,
 		   &value) != 5)
-		return;
+		return false;
 	config_add(t->config, &(struct config_write){
 		.ns = ns, .bus = bus, .devfn = dev << 3 | fn, .off = off,
 		.size = size_of_write(t, off, value), .value = value });
+	return true;
 }
+
+/* "NAME bb:dd.f PM transition D0->D3" */
+static bool pm_transition(struct trace *t, uint64_t ns, const char *args)
+{
+	const char *at = strstr(args, " PM transition D");
+	unsigned int bus, dev, fn, from, to;
+
+	if (!at || at - args < 7)
+		return false;
+	if (sscanf(at - 7, "%x:%x.%x PM transition D%u->D%u", &bus, &dev, &fn,
+		   &from, &to) != 5)
+		return false;
+	note(&t->power, ns, bus << 8 | dev << 3 | fn, to);
+	return true;
+}
+
+static bool translation(struct trace *t, uint64_t ns, const char *args)
+{
+	unsigned int on;
+
+	if (sscanf(args, "enable %u", &on) != 1)
+		return false;
+	note(&t->translation, ns, 0, on);
+	return true;
+}
+
+static bool fault(struct trace *t, uint64_t ns, const char *args)
+{
+	unsigned int sid;
+
+	if (sscanf(args, "sid %x", &sid) != 1)
+		return false;
+	note(&t->faults, ns, sid, true);
+	return true;
+}
+
+static bool silenced_fault(struct trace *t, uint64_t ns, const char *args)
+{
+	(void)args;
+	note(&t->faults, ns, 0, false);
+	return true;
+}
+
+static bool device_reset(struct trace *t, uint64_t ns, const char *args)
+{
+	(void)args;
+	note(&t->resets, ns, 0, true);
+	return true;
+}
+
+static bool receive_control(struct trace *t, uint64_t ns, const char *args)
+{
+	unsigned int rctl;
+
+	if (sscanf(args, "RCTL = %x", &rctl) != 1)
+		return false;
+	if (!(rctl & 2))
+		note(&t->resets, ns, 0, false);
+	return true;
+}
+
+/* False when what follows the name cannot be read. */
+static const struct {
+	const char *name;
+	bool (*read)(struct trace *t, uint64_t ns, const char *args);
+} meanings[] = {
+	{ "pci_cfg_write", cfg_write },
+	{ "pci_pm_transition", pm_transition },
+	{ "vtd_dmar_enable", translation },
+	{ "vtd_dmar_fault", fault },
+	{ "vtd_fault_disabled", silenced_fault },
+	{ "e1000e_core_ctrl_sw_reset", device_reset },
+	{ "e1000e_cb_qdev_reset_hold", device_reset },
+	{ "e1000e_rx_set_rctl", receive_control },
+};
 
 static void event(struct trace *t, uint64_t ns, const char *name,
 		  const char *args)
 {
-	unsigned int a;
+	size_t i;
 
-	if (!strcmp(name, "pci_cfg_write"))
-		cfg_write(t, ns, args);
-	else if (!strcmp(name, "vtd_dmar_enable") &&
-		 sscanf(args, "enable %u", &a) == 1)
-		note(&t->translation, ns, 0, a);
-	else if (!strcmp(name, "vtd_dmar_fault") &&
-		 sscanf(args, "sid %x", &a) == 1)
-		note(&t->faults, ns, a, true);
-	else if (!strcmp(name, "vtd_fault_disabled"))
-		note(&t->faults, ns, 0, false);
-	else if (!strcmp(name, "e1000e_core_ctrl_sw_reset") ||
-		 !strcmp(name, "e1000e_cb_qdev_reset_hold"))
-		note(&t->resets, ns, 0, true);
-	else if (!strcmp(name, "e1000e_rx_set_rctl") &&
-		 sscanf(args, "RCTL = %x", &a) == 1 && !(a & 2))
-		note(&t->resets, ns, 0, false);
+	for (i = 0; i < ARRAY_SIZE(meanings); i++)
+		if (!strcmp(name, meanings[i].name) &&
+		    !meanings[i].read(t, ns, args))
+			misread(t, name, args);
 }
 
 /* To QEMU an event it does not have is no more than a warning. */
@@ -139,27 +220,68 @@ static void complaint(struct trace *t, const char *line)
 		fprintf(t->other, "%s\n", line);
 }
 
+/* Up to QEMU 11.0.  Returns what follows the time, NULL when it is not one. */
+static char *after_seconds(char *line, uint64_t *ns)
+{
+	unsigned long long sec, usec;
+	int used = 0;
+
+	if (sscanf(line, "%*u@%llu.%6llu:%n", &sec, &usec, &used) != 2 || !used)
+		return NULL;
+	*ns = sec * NSEC_PER_SEC + usec * 1000;
+	return line + used;
+}
+
+/* Since QEMU 11.1. */
+static char *after_date(char *line, uint64_t *ns)
+{
+	unsigned int usec;
+	struct tm date = { 0 };
+	int used = 0;
+
+	if (sscanf(line, "%4d-%2d-%2dT%2d:%2d:%2d.%6uZ %n", &date.tm_year,
+		   &date.tm_mon, &date.tm_mday, &date.tm_hour, &date.tm_min,
+		   &date.tm_sec, &usec, &used) != 7 || !used)
+		return NULL;
+	date.tm_year -= 1900;
+	date.tm_mon--;
+	*ns = timegm(&date) * NSEC_PER_SEC + usec * 1000ull;
+	return line + used;
+}
+
+/* QEMU's complaints have its name there, with a colon. */
+static bool is_event_name(const char *name, const char *end)
+{
+	if (name == end)
+		return false;
+	for (; name < end; name++)
+		if (!isalnum((unsigned char)*name) && *name != '_')
+			return false;
+	return true;
+}
+
 void trace_line(void *trace, char *line)
 {
 	struct trace *t = trace;
-	unsigned long long sec, usec;
-	int used = 0;
+	uint64_t ns = 0;
 	char *name, *args;
 
-	if (sscanf(line, "%*u@%llu.%llu:%n", &sec, &usec, &used) != 2 || !used) {
+	name = after_seconds(line, &ns);
+	if (!name)
+		name = after_date(line, &ns);
+	if (!name || !is_event_name(name, name + strcspn(name, " "))) {
 		complaint(t, line);
 		return;
 	}
-	name = line + used;
-	args = strchr(name, ' ');
-	if (args && !strncmp(name, trace_gap, args - name)) {
+	args = name + strcspn(name, " ");
+	if (!strncmp(name, trace_gap, args - name)) {
 		if (region_write(t, args) && t->log)
 			fprintf(t->log, "%s\n", line);
 		return;
 	}
 	if (t->log)
 		fprintf(t->log, "%s\n", line);
-	if (args)
+	if (*args)
 		*args++ = '\0';
-	event(t, sec * NSEC_PER_SEC + usec * 1000, name, args ? args : "");
+	event(t, ns, name, args);
 }

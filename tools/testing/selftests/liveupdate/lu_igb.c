@@ -31,6 +31,15 @@
 #define SRRCTL_ADV_ONE_BUFFER	0x02000000
 #define RXDCTL0			0x0c028
 #define RXDCTL_ENABLE		0x02000000
+#define TCTL			0x00400
+#define TCTL_EN			0x00000002
+#define TDBAL0			0x0e000
+#define TDBAH0			0x0e004
+#define TDLEN0			0x0e008
+#define TDH0			0x0e010
+#define TDT0			0x0e018
+#define TXDCTL0			0x0e028
+#define TXDCTL_ENABLE		0x02000000
 
 /* PHY register 0: enable and restart the negotiation of the link. */
 #define PHY_CONTROL_ANENABLE	0x00001000
@@ -93,6 +102,24 @@ bool lu_igb_start_receive(void *bar, uint64_t ring, int timeout_ms)
 	/* Only a running queue takes descriptors. */
 	lu_write_reg(bar, LU_IGB_RDT0, LU_SLOTS - 1);
 	return await_bit(bar, LU_IGB_STATUS, STATUS_LU, timeout_ms);
+}
+
+void lu_igb_fetch(void *bar, uint64_t address)
+{
+	lu_write_reg(bar, TDBAL0, address);
+	lu_write_reg(bar, TDBAH0, address >> 32);
+	lu_write_reg(bar, TDLEN0, 128);
+	lu_write_reg(bar, TDH0, 0);
+	lu_write_reg(bar, TDT0, 0);
+	lu_write_reg(bar, TCTL, TCTL_EN);
+	lu_write_reg(bar, TXDCTL0, TXDCTL_ENABLE);
+	if (!await_bit(bar, TXDCTL0, TXDCTL_ENABLE, 100))
+		lu_die("the transmit queue did not start: TXDCTL is %#x",
+		       lu_read_reg(bar, TXDCTL0));
+	lu_write_reg(bar, TDT0, 1);
+	usleep(10000);
+	lu_write_reg(bar, TXDCTL0, 0);
+	lu_write_reg(bar, TCTL, 0);
 }
 
 struct lu_igb_regs lu_igb_read(const void *bar, uint16_t command)

@@ -22,6 +22,9 @@
  */
 bool lu_igb_start_receive(void *bar, uint64_t ring, int timeout_ms);
 
+/* Has the device read one transmit descriptor of zeroes, or none, at @address. */
+void lu_igb_fetch(void *bar, uint64_t address);
+
 /* Reads registers that have no side effect; @command is passed through. */
 struct lu_igb_regs lu_igb_read(const void *bar, uint16_t command);
 

@@ -133,6 +133,8 @@ static bool start_device(struct vmm *v)
 	lu_vfio_place_bar0(&v->device, LU_BAR_BASE);
 	lu_vm_prepare_ring(v->ram);
 	lu_vfio_set_command(&v->device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	if (v->opt.fault)
+		lu_igb_fetch(v->device.bar0, LU_RAM_BASE - LU_PAGE_SIZE);
 	return lu_igb_start_receive(v->device.bar0,
 				    lu_dma_address(v->ram, LU_RING_OFFSET),
 				    LINK_PATIENCE_MS);

@@ -19,6 +19,8 @@ static void __noreturn explain_usage(void)
 		"                     I/O addresses is unused and can be watched\n"
 		"  -n FRAMES          stage 1: wait until the guest accepted so many\n"
 		"                     (default 300 with an observer, else 0)\n"
+		"  --fault            stage 1: the device first touches what is not mapped,\n"
+		"                     which the observer and the kernel must see\n"
 		"  --huge             VM memory in folios of 2 MiB\n"
 		"  --idle SECONDS     no update: let the guest work and check it\n"
 		"  --die STEP         be killed when 'preserved', 'retrieved' or 'bound'\n"
@@ -43,6 +45,7 @@ struct options parse(int argc, char *argv[])
 {
 	static const struct option longs[] = {
 		{ "huge", no_argument, NULL, 'H' },
+		{ "fault", no_argument, NULL, 'F' },
 		{ "idle", required_argument, NULL, 'i' },
 		{ "alone", required_argument, NULL, 'a' },
 		{ "die", required_argument, NULL, 'D' },
@@ -79,6 +82,9 @@ struct options parse(int argc, char *argv[])
 			break;
 		case 'H':
 			o.huge = true;
+			break;
+		case 'F':
+			o.fault = true;
 			break;
 		case 'i':
 			o.idle_s = number(optarg);
