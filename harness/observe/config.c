@@ -401,7 +401,7 @@ static bool gaps_traced(const struct config *c, const struct phases *p)
 			return false;
 		any = true;
 	}
-	return any;
+	return any && phases_jumps_seen(p);
 }
 
 static void difference(struct config *c, const struct function *f,

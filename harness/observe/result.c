@@ -185,7 +185,7 @@ static void look_for_life(const struct observe *o)
 	alive.writes = alive.trace && o->phases.kexec_ns && c->later &&
 		       all_functions(c, was_written);
 	alive.effects = alive.writes && c->sized && all_functions(c, is_known);
-	alive.gap = alive.writes && c->gap_traced && phases_jumps_seen(&o->phases);
+	alive.gap = alive.writes && c->gap_traced;
 	alive.translation = alive.trace && o->phases.n && translated_by(o, from);
 	alive.faults = alive.translation &&
 		       device_event_before(o, &t->faults, faults_from(o));

@@ -556,8 +556,39 @@ static void test_phases(void)
 	same(phases_length(&p, PHASE_USER_SPACE), ms(20), "a phase's length");
 	same(phases_at(&p, ms(25)), PHASE_SHUTDOWN, "the phase at a time");
 	point(!phases_occurred(&p, PHASE_PURGATORY), "a phase that was not seen");
+	point(!phases_jumps_seen(&p), "a jump that was not seen");
 	phases_enter(&p, PHASE_SHUTDOWN, ms(60));
 	same(phases_current(&p), PHASE_SHUTDOWN, "a second update begins");
+}
+
+/* Two updates; each needs its jump and the writes of its enumeration. */
+static void test_gaps_traced(void)
+{
+	static const struct config_write ahci = { .devfn = 0x1f << 3 | 2 };
+	unsigned int without;
+
+	for (without = 0; without <= 4; without++) {
+		struct phases p = { .end_ns = ms(90) };
+		struct config c = { 0 };
+		int update;
+
+		for (update = 0; update < 2; update++) {
+			uint64_t at = ms(10 + 20 * update);
+			struct config_write w = ahci;
+
+			w.ns = at + 3;
+			phases_enter(&p, PHASE_SHUTDOWN, at);
+			if (without != 1u + update)
+				phases_enter(&p, PHASE_PURGATORY, at + 1);
+			phases_enter(&p, PHASE_EARLY_BOOT, at + 2);
+			if (without != 3u + update)
+				config_add(&c, &w);
+			phases_enter(&p, PHASE_AFTER, at + 4);
+		}
+		config_judge(&c, &p, NULL);
+		same(c.gap_traced, !without, without ?
+		     "a gap of two that was not seen well" : "two gaps");
+	}
 }
 
 static void test_console(void)
@@ -586,6 +617,7 @@ static void test_console(void)
 enum source {
 	NONE,
 	TRACE,			/* in a format nobody knows */
+	MISREAD,		/* one event of it is */
 	WRITES,			/* one event each */
 	REGION,
 	TRANSLATION,
@@ -822,6 +854,8 @@ static void first_kernel(struct play *p, const struct function *device,
 	told(p, "watch 0000:00:01.0 path");
 	traced(p, POWER, "pci_pm_transition igb 01:00.0 PM transition D3->D0");
 	traced(p, FAULTS, "vtd_dmar_fault sid 0x100 fault 5 addr 0x1000 write 0");
+	if (p->blind == MISREAD)
+		traced(p, NONE, "vtd_dmar_fault source 01:00.0");
 	told_memory(p);
 	told(p, "canary 0xc000 0x2000");
 	((struct lu_guest_control *)(o->memory.map + GUEST_AT))->magic =
@@ -949,6 +983,7 @@ static void test_figures(enum format format, const char *name)
 static void test_blind(enum source blind)
 {
 	static const char *const names[SOURCES] = {
+		[MISREAD] = "an event in an unknown format",
 		[TRACE] = "a trace in an unknown format",
 		[WRITES] = "no config writes traced",
 		[REGION] = "no sizes of writes traced",
@@ -976,7 +1011,7 @@ static void test_blind(enum source blind)
 	for (i = 0; i < ARRAY_SIZE(proofs); i++) {
 		const char *value = result_value(proofs[i].key);
 
-		if (!rests_on(i, blind) || !strcmp(value, "null"))
+		if (!rests_on(i, blind == MISREAD ? TRACE : blind) || !strcmp(value, "null"))
 			continue;
 		printf("# %s is %s\n", proofs[i].key, value);
 		good = false;
@@ -1043,6 +1078,7 @@ int main(void)
 	test_gate();
 	test_gate_at_least();
 	test_phases();
+	test_gaps_traced();
 	test_console();
 	test_trace_formats();
 	test_figures(QEMU_10, "QEMU 10");

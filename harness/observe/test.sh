@@ -396,5 +396,47 @@ ok 1 - a
 KTAP
 judged "nothing at all" "not ok x: no test program had a result" </dev/null
 
+# The IOMMU's properties in the words of either QEMU.
+for function in old_property translate_iommu; do
+	eval "$(sed -n "/^$function()$/,/^}$/p" "$TOP/harness/vm.sh")"
+done
+cat >"$WORK/qemu10" <<'SH'
+#!/bin/sh
+[ "$0" = "${0%11}" ] && old=x- || old=
+echo "$2 options:"
+for name in aw-bits intremap ${old}scalable-mode; do
+	echo "  $name=<bool>    - on/off (default: off)"
+done
+[ "$old" ] && set -- x-flts x-pasid-mode || set -- fsts pasid-bits svm
+for name; do
+	echo "  $name=<bool>    - on/off (default: off)"
+done
+SH
+chmod +x "$WORK/qemu10"
+cp "$WORK/qemu10" "$WORK/qemu11"
+
+# translated VERSION IOMMU WANTED: or that it is skipped
+translated()
+{
+	QEMU=$WORK/qemu$1 IOMMU=$2 SKIP=
+	translate_iommu
+	[ -z "$SKIP" ] || IOMMU=skipped
+	if [ "$IOMMU" = "$3" ]; then
+		point ok "$2 is $3 for QEMU $1"
+	else
+		point "not ok" "$2 is $3 for QEMU $1"
+		echo "# it is $IOMMU"
+	fi
+}
+
+translated 10 intel-iommu,intremap=on intel-iommu,intremap=on
+translated 10 intel-iommu,intremap=on,scalable-mode=on,fsts=on intel-iommu,intremap=on,x-scalable-mode=on,x-flts=on
+translated 11 intel-iommu,intremap=on,scalable-mode=on,fsts=on intel-iommu,intremap=on,scalable-mode=on,fsts=on
+translated 10 intel-iommu,scalable-mode=on,pasid-bits=20 intel-iommu,x-scalable-mode=on,x-pasid-mode=on
+translated 10 intel-iommu,scalable-mode=on,pasid-bits=0 intel-iommu,x-scalable-mode=on,x-pasid-mode=off
+translated 10 intel-iommu,svm=on skipped
+translated 11 intel-iommu,svm=on intel-iommu,svm=on
+translated 10 none none
+
 echo "1..$N"
 exit $FAILED
