@@ -26,12 +26,12 @@ cycles()
 			die "the cost-$which machine failed, see above."
 		awk '/cycles at user space of kernel 1:/ { boot = $NF }
 		     /cycles at kexec:/ { kexec = $NF }
-		     /cycles at user space of kernel 2:/ { print boot, $NF - kexec }' \
+		     boot && kexec && /cycles at user space of kernel 2:/ { print boot, $NF - kexec }' \
 			"$BUILD/vm/cost-$which/ktap.log"
-	done | awk '
+	done | awk -v RUNS="$RUNS" '
 		NR == 1 || $1 < boot { boot = $1 }
 		NR == 1 || $2 < kexec { kexec = $2 }
-		END { if (!NR) exit 1; print boot, kexec }'
+		END { if (NR != RUNS) exit 1; print boot, kexec }'
 }
 
 # compare NUMBER TEXT BASE TREE

@@ -18,7 +18,10 @@ costs()
 	"$TOP/harness/vm.sh" "$1" >&2 ||
 		die "the $1 machine failed, see above."
 	awk '/cycles at kexec:/ { kexec = $NF }
-	     /cycles at user space of kernel [246]:/ { printf "%d ", $NF - kexec }' \
+	     kexec && /cycles at user space of kernel [246]:/ {
+		printf "%d ", $NF - kexec
+		kexec = 0
+	     }' \
 		"$BUILD/vm/$1/ktap.log"
 }
 
