@@ -376,8 +376,7 @@ ktap_points()
 		header = 1
 	}
 	line ~ /^1\.\.[0-9]+/ {
-		if (!indent)
-			header = 0
+		header = 0
 		any = 1
 		end_plan(indent)
 		planned[indent] = substr(line, 4) + 0
