@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Two versions of QEMU are supported and tested, 10.0 and 11.1.  This gets the
-# one that the host does not have, from Debian 13 or its backports, without
-# installing it: its packages are unpacked in the cache and run with their own
-# libraries.  Prints the path of a program that works as QEMU=.
+# QEMU 10.0 and 11.1 are supported and tested.  Fetch the one that the host does
+# not have from Debian 13 or its backports.  Nothing is installed: the packages
+# are unpacked in the cache and run with their own libraries.  Prints the path to
+# use as QEMU=.
 #
 #	qemu.sh other
 

@@ -250,7 +250,7 @@ old_property()
 	esac
 }
 
-# The IOMMU in the words of this QEMU; one that cannot do it skips the test.
+# Use this QEMU's names of the IOMMU's properties; skip the test if it lacks one.
 translate_iommu()
 {
 	local device=${IOMMU%%,*} known property properties old out

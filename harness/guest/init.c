@@ -111,8 +111,8 @@ static void open_console(void)
 }
 
 /*
- * The observer must see this line on the console and take it for a splat, or it
- * would not have seen one of the kernel's.
+ * Proves that the console shows splats: the observer fails a run in which it does
+ * not see this line.
  */
 static void probe_splats(int stage, const char *when)
 {

@@ -50,7 +50,7 @@ void acts_do(struct observe *o)
 	}
 }
 
-/* At the end: a test without its fault has tested nothing. */
+/* At the end: a test whose fault was not injected has tested nothing. */
 void acts_check(struct observe *o)
 {
 	const struct act *act;

@@ -367,9 +367,9 @@ static void judge(struct config *c, const struct phases *p,
 }
 
 /*
- * Proof that the trace works, from all writes to anything: each watched function
- * was written to when the first kernel booted, and each next kernel enumerates
- * functions that nobody watches.
+ * Count the writes that prove that the trace works: the first kernel's boot
+ * writes to each watched function, and each next kernel's enumeration writes to
+ * functions that are not watched.
  */
 static void note_write(struct config *c, const struct phases *p,
 		       struct function *f, const struct config_write *w)

@@ -134,8 +134,8 @@ bool gate_line(struct gate *g, int stage, const char *line)
 }
 
 /*
- * Each kernel's init logs a warning when it begins and when it ends.  Where this
- * one is seen and taken for a bad line, others would be, too.
+ * Each kernel's init logs a warning at its begin and end.  When the console shows
+ * it and it matches a bad line, a splat would have been noticed, too.
  */
 static bool probe(struct console *c, const char *line)
 {
@@ -159,8 +159,8 @@ static bool probe(struct console *c, const char *line)
 }
 
 /*
- * The first kernel in which a splat might not have been seen; 0: none.  How an
- * earlier kernel ended is seen by the line of its jump.
+ * Returns the first kernel in which a splat could have been missed, 0 for none.
+ * For the end of all but the last, the console's line of the jump is the proof.
  */
 int console_blind(const struct console *c, int kernels)
 {

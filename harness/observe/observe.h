@@ -248,7 +248,7 @@ struct console {
 	char *kernel[8];	/* their versions */
 	struct {
 		bool begin, end;
-	} probed[MAX_KERNELS];	/* a warning of init was seen */
+	} probed[MAX_KERNELS];	/* init's warning was seen */
 };
 
 int console_blind(const struct console *c, int kernels);
@@ -339,9 +339,9 @@ struct config {
 
 	/* filled by config_judge() */
 	bool judged;
-	unsigned int sized;	/* writes to anything whose size the trace told */
-	bool gap_traced;	/* a write to what nobody watches, in every gap */
-	bool later;		/* a write to anything was traced after the kexec */
+	unsigned int sized;	/* writes to any function with a known size */
+	bool gap_traced;	/* a write to an unwatched function, in every gap */
+	bool later;		/* any write was traced after the kexec */
 	unsigned int device, path, state_changing, by_owner, rw1c, rw1c_maybe;
 	unsigned int size_guessed, in_gap, after_finish;
 	int mismatches;		/* -1: not compared */
@@ -388,7 +388,7 @@ struct trace {
 	unsigned int stderrs;
 	struct events translation, faults, resets;
 	struct events power;	/* transitions; @value is the function */
-	unsigned int misread;	/* known events that could not be read */
+	unsigned int misread;	/* known events whose arguments cannot be parsed */
 	char first_misread[192];
 };
 

@@ -61,8 +61,8 @@ bool phases_occurred(const struct phases *p, enum phase phase)
 }
 
 /*
- * Has the jump of every update been seen?  When one was not, what belongs to the
- * gap is counted as the old kernel's.
+ * Check whether the jump of every update was seen.  Without it, writes of the gap
+ * count as the old kernel's.
  */
 bool phases_jumps_seen(const struct phases *p)
 {

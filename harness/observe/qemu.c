@@ -197,7 +197,7 @@ static void note_version(struct qemu *q, const char *line)
 			 atoi(major + 9), atoi(minor + 9), atoi(micro + 9));
 }
 
-/* A command that does something says nothing, or OK. */
+/* A command that succeeds prints nothing, or OK. */
 static bool is_silence(const char *answer)
 {
 	return !strcmp(answer, "{\"return\": {}}") ||

@@ -70,22 +70,22 @@ static void put_text(const char *key, const char *value)
 }
 
 /*
- * Proof of life: what has been seen to work in this very run.  A figure whose
- * source has not been is null, and no expectation is met.
+ * Proof of life: the sources that were seen to work in this run.  A figure is
+ * null if its source was not, and null meets no expectation.
  */
 struct alive {
 	bool frames;		/* one landed */
-	bool memory;		/* the file is what the machine works with */
-	bool guest;		/* its heart has beaten */
-	bool trace;		/* no event that could not be read */
-	bool writes;		/* to each watched function, to others later */
-	bool effects;		/* with their sizes, and which BARs there are */
-	bool gap;		/* its bounds, and the enumeration in it */
-	bool translation;	/* was switched on before it mattered */
-	bool faults;		/* the device was seen to have one before */
-	bool power;		/* and each its device to change its power state */
-	bool resets;		/* a reset of the network device */
-	bool console;		/* a warning, in every kernel */
+	bool memory;		/* the mapped file is the machine's memory */
+	bool guest;		/* a heartbeat */
+	bool trace;		/* every known event was parsed */
+	bool writes;		/* to each watched function, and any after the kexec */
+	bool effects;		/* also their sizes and the BARs */
+	bool gap;		/* also its start, and writes of the enumeration */
+	bool translation;	/* on when measuring began */
+	bool faults;		/* also one of the device before */
+	bool power;		/* also a transition of the device before */
+	bool resets;		/* one of the network device before */
+	bool console;		/* init's warnings, in every kernel */
 };
 
 static struct alive alive;
@@ -320,7 +320,7 @@ static void put_power(const struct observe *o)
 	put_count("power_transitions", alive.power, n);
 }
 
-/* Whatever may have stopped the device; stopped_by says what it was. */
+/* Events that may have stopped the device; stopped_by lists them. */
 static void put_stopped(const struct observe *o)
 {
 	put_count("stopped", alive.effects && alive.resets, o->config.stops);
@@ -597,7 +597,7 @@ static void add_other_stops(struct observe *o)
 		      by_time);
 }
 
-/* The figure, NULL when there is none of that name. */
+/* The value of a figure, NULL when there is no such figure. */
 const char *result_value(const char *key)
 {
 	size_t i;
@@ -613,7 +613,7 @@ const char *result_key(size_t i)
 	return i < used ? results[i].key : NULL;
 }
 
-/* All figures; what was judged before is forgotten. */
+/* Judge the run and collect all figures. */
 void result_judge(struct observe *o, const char *verdict, FILE *tsv)
 {
 	used = 0;

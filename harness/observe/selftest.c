@@ -611,12 +611,12 @@ static void test_console(void)
 	point(c.kernel[1] && !strcmp(c.kernel[1], "7.3.4"), "its version");
 }
 
-/* --- a whole run, and what each figure of it rests on ---------------------- */
+/* --- a whole run, and what each of its figures depends on ------------------ */
 
-/* What the instrument sees a machine by. */
+/* The sources a figure can depend on. */
 enum source {
 	NONE,
-	TRACE,			/* in a format nobody knows */
+	TRACE,			/* in an unknown format */
 	MISREAD,		/* one event of it is */
 	WRITES,			/* one event each */
 	REGION,
@@ -625,7 +625,7 @@ enum source {
 	POWER,
 	RESETS,
 	LATER,			/* no write traced after the kexec */
-	GAP,			/* nor to functions that nobody watches */
+	GAP,			/* nor to functions that are not watched */
 	BARS,			/* QEMU's list */
 	DUMP,			/* of configuration space, at the end */
 	LIST,			/* of the VM's memory, of the next kernel */
@@ -639,7 +639,7 @@ enum source {
 	SOURCES
 };
 
-/* Every figure: its value in a good run, and what it must not do without. */
+/* Every figure: its value in a good run, and the sources it depends on. */
 static const struct {
 	const char *key, *good;
 	enum source by[6];
@@ -943,7 +943,7 @@ static struct play *play(enum format format, enum source blind)
 	return p;
 }
 
-static bool rests_on(size_t i, enum source source)
+static bool depends_on(size_t i, enum source source)
 {
 	size_t j;
 
@@ -1011,16 +1011,16 @@ static void test_blind(enum source blind)
 	for (i = 0; i < ARRAY_SIZE(proofs); i++) {
 		const char *value = result_value(proofs[i].key);
 
-		if (!rests_on(i, blind == MISREAD ? TRACE : blind) || !strcmp(value, "null"))
+		if (!depends_on(i, blind == MISREAD ? TRACE : blind) || !strcmp(value, "null"))
 			continue;
 		printf("# %s is %s\n", proofs[i].key, value);
 		good = false;
 	}
-	point(good, "%s: what rests on it is null", names[blind]);
+	point(good, "%s: what depends on it is null", names[blind]);
 	free(p);
 }
 
-/* Who adds a figure says what it rests on. */
+/* Each new figure needs a line in proofs[]. */
 static void test_no_figure_without_proof(void)
 {
 	struct play *p = play(QEMU_10, NONE);

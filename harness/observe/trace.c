@@ -46,8 +46,8 @@ static void note(struct events *e, uint64_t ns, uint32_t value, bool flag)
 }
 
 /*
- * The name of an event is known and what follows it is not: QEMU has changed it,
- * and nothing that is counted from the trace can be relied on.
+ * A known event whose arguments cannot be parsed: this QEMU has changed it, so no
+ * figure of the trace can be trusted.
  */
 static void misread(struct trace *t, const char *name, const char *args)
 {
@@ -168,7 +168,7 @@ static bool receive_control(struct trace *t, uint64_t ns, const char *args)
 	return true;
 }
 
-/* False when what follows the name cannot be read. */
+/* read() returns false when the arguments cannot be parsed. */
 static const struct {
 	const char *name;
 	bool (*read)(struct trace *t, uint64_t ns, const char *args);
