@@ -45,7 +45,7 @@ struct options parse(int argc, char *argv[])
 {
 	static const struct option longs[] = {
 		{ "huge", no_argument, NULL, 'H' },
-		{ "fault", no_argument, NULL, 'F' },
+		{ "fault", no_argument, NULL, 'X' },
 		{ "idle", required_argument, NULL, 'i' },
 		{ "alone", required_argument, NULL, 'a' },
 		{ "die", required_argument, NULL, 'D' },
@@ -83,7 +83,7 @@ struct options parse(int argc, char *argv[])
 		case 'H':
 			o.huge = true;
 			break;
-		case 'F':
+		case 'X':
 			o.fault = true;
 			break;
 		case 'i':
