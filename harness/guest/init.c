@@ -116,10 +116,14 @@ static void open_console(void)
  */
 static void probe_splats(int stage, const char *when)
 {
-	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC), len;
+	char line[80];
 
-	if (fd < 0 || dprintf(fd, "<4>init: WARNING: splat probe of kernel %d, %s\n",
-			      stage, when) < 0)
+	/* Not dprintf(): it seeks, and the log cannot. */
+	len = snprintf(line, sizeof(line),
+		       "<4>init: WARNING: splat probe of kernel %d, %s\n",
+		       stage, when);
+	if (fd < 0 || write(fd, line, len) != len)
 		fprintf(stderr, "init: /dev/kmsg: %s\n", strerror(errno));
 	if (fd >= 0)
 		close(fd);
