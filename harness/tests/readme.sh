@@ -152,7 +152,7 @@ machine()
 	while read -r command; do
 		status=0
 		command=${command/BDF/0000:01:00.0}
-		cat "$TESTS"/{,negative-}pci-*.test | grep -qxE "(stage . <<<')?$command'?" || status=1
+		grep -qxE "(stage . <<<')?$command'?" "$TESTS"/{,negative-}pci-*.test || status=1
 		result $status "$command: a test runs it"
 	done <<<"$1"
 }
@@ -178,7 +178,7 @@ other_blocks()
 	END { exit bad }' "$@"
 }
 
-# In a sentence it is a name rather than a line to type: make must know it.
+# In a sentence it is a name rather than a line to type: it must exist.
 inline_commands()
 {
 	grep -ohE '`(make|git|cd|[A-Z]+=[^ `]*|lu_[a-z]+|sudo|kexec|apt-get) [^`]+`' "$@" |
@@ -190,9 +190,15 @@ readmes()
 	plain_git -C "$TOP" ls-files '*README.md'
 }
 
+# run_script HOW SCRIPT
+run_script()
+{
+	[ -z "$2" ] || [[ ! $2 =~ $PATTERN ]] || "$1" "$2"
+}
+
 main()
 {
-	local file block command blocks last='' script='' files status
+	local file block command kind last='' script='' files status
 
 	mapfile -t files < <(readmes)
 	cd "$TOP"
@@ -202,17 +208,16 @@ main()
 
 	for file in "${files[@]}"; do
 		while IFS=$'\t' read -r block command; do
-			[[ $command =~ $PATTERN ]] || continue
-			blocks=$file:$block:$(how "$command")
-			if [ "$blocks" != "$last" ]; then
-				[ -z "$script" ] || "${last##*:}" "$script"
+			kind=$file:$block:$(how "$command")
+			if [ "$kind" != "$last" ]; then
+				run_script "${last##*:}" "$script"
 				script=
 			fi
 			script+=${script:+$'\n'}$command
-			last=$blocks
+			last=$kind
 		done < <("$TOP/harness/printed.sh" "$file")
 	done
-	[ -z "$script" ] || "${last##*:}" "$script"
+	run_script "${last##*:}" "$script"
 
 	while read -r command; do
 		[[ $command =~ $PATTERN ]] || continue
@@ -221,6 +226,11 @@ main()
 			status=0
 			make -n ${command#make } >"$WORK/log" 2>&1 || status=$?
 			result $status "$command: there is such a target"
+			;;
+		"lu_vmm "*)
+			status=0
+			grep -qE "^lu_vmm .*${command#lu_vmm }" "$TESTS"/*.test || status=1
+			result $status "$command: a test uses it"
 			;;
 		*) unknown "$command" ;;
 		esac
