@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of what crosses a live update. luo_abi has the rules, and for each
- * tag its golden blobs and mutants. The same tests, with more mutants, can be
- * built as a program: tools/testing/selftests/liveupdate/abi/.
+ * KUnit tests of the serialized data of live updates. luo_abi has the rules, and
+ * for each tag its golden blobs and mutants. The same tests, with more mutants,
+ * can be built as a program: tools/testing/selftests/liveupdate/abi/.
  * luo_abi_test.seed=N on the command line repeats a run.
  *
- * The others need two kernels. In the first one luo_outgoing hands over blobs,
- * among them damaged ones; then a kexec; in the second one luo_incoming opens
+ * The others need two kernels. In the first one luo_outgoing preserves blobs,
+ * some of them damaged; then a kexec; in the second one luo_incoming opens
  * them:
  *
  *	kunit.autorun=1 kunit.filter_glob=luo_outgoing luo_abi_test.hand_over=1
@@ -73,7 +73,7 @@ static void rules(struct kunit *test)
 		KUNIT_FAIL(test, "%s", wrong);
 }
 
-/* A golden blob is to be found where luo_abi_suite_read() looks for it. */
+/* Load a golden blob for luo_abi_suite_read(). */
 static void load(struct kunit *test, struct luo_abi_image *image,
 		 const struct luo_abi_golden *golden)
 {
@@ -275,7 +275,7 @@ static struct kunit_suite luo_abi_test_suite = {
 
 #define SUBTREE		"luo-abi-kunit"
 
-/* What happens to a blob after it was sealed. */
+/* What is done to a blob after it was sealed. */
 enum fate {
 	FATE_GOOD,
 	FATE_NOT_SEALED,
@@ -299,10 +299,10 @@ static const enum luo_abi_reason fate_reasons[FATE_NR] = {
 };
 
 /**
- * struct luo_abi_kunit_ser - What the second kernel finds.
+ * struct luo_abi_kunit_ser - The record for the second kernel.
  * @blobs: Physical addresses of the blobs.
- * @block: That of the first block of the good blob's array.
- * @folio: That of four pages which are somebody else's.
+ * @block: Physical address of the first block of the good blob's array.
+ * @folio: Physical address of four preserved pages that are not a blob.
  */
 struct luo_abi_kunit_ser {
 	u64 blobs[FATE_NR];
@@ -337,7 +337,7 @@ static void meet_fate(struct kunit *test, struct luo_abi_state *state,
 		list_next_entry(block, list)->ser->next = virt_to_phys(block->ser);
 		break;
 	case FATE_BLOCK_ELSEWHERE:
-		/* Belongs to who preserves nothing, until the kexec. */
+		/* Not preserved, and in use until the kexec. */
 		elsewhere = kmalloc(PAGE_SIZE, GFP_KERNEL);
 		KUNIT_ASSERT_NOT_NULL(test, elsewhere);
 		bs->head_pa = virt_to_phys(elsewhere);
@@ -379,7 +379,7 @@ static void outgoing_blobs(struct kunit *test)
 	}
 	ser->block = kho_block_set_head_pa(&outgoing[FATE_GOOD].sets[0]);
 
-	/* Two handles lead to what another has preserved. */
+	/* Two handles lead to preserved memory that is not a blob. */
 	anothers = kho_alloc_preserve(4 * PAGE_SIZE);
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, anothers);
 	memset(anothers, 0x55, 4 * PAGE_SIZE);
@@ -445,7 +445,7 @@ static void refused(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, r.fault.reason, fate_reasons[fate]);
 		sound = r.sound;
 		luo_abi_release(&r);
-		/* What is not known to be the blob's is left alone. */
+		/* Memory that may not be the blob's stays preserved. */
 		KUNIT_EXPECT_EQ(test, kho_range_is_incoming(phys, 1),
 				!sound && fate != FATE_NOT_PRESERVED);
 	}

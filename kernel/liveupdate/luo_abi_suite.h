@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Tests that are the same for each tag: golden blobs, "same state, same bytes",
- * and mutants. A tag joins with a struct luo_abi_suite of its own and one line
- * in luo_abi_suite.c. Both the KUnit tests and the programs in
+ * and mutants. A tag needs a struct luo_abi_suite of its own and one line in
+ * luo_abi_suite.c. Both the KUnit tests and the program in
  * tools/testing/selftests/liveupdate/abi/ run them, from the same source.
  */
 #ifndef _LINUX_LUO_ABI_SUITE_H
@@ -10,7 +10,7 @@
 
 #include <linux/luo_abi.h>
 
-/* Where a golden blob is. Its arrays' blocks are in the pages behind it. */
+/* Address of a golden blob. Its arrays' blocks are in the pages behind it. */
 #define LUO_ABI_SUITE_PHYS	0x100000ULL
 
 /* The largest a blob may be, without its blocks. */
@@ -22,9 +22,9 @@
 #define LUO_ABI_REASONS		(LUO_REASON_VALUE + 1)
 
 /**
- * struct luo_abi_text - What a reader has understood, in words.
- * @buf: Lines.
- * @len: How long they are.
+ * struct luo_abi_text - Description of what a reader has read.
+ * @buf: Lines of text.
+ * @len: Their length.
  */
 struct luo_abi_text {
 	char buf[LUO_ABI_SUITE_TEXT];
@@ -35,10 +35,10 @@ __printf(2, 3)
 void luo_abi_say(struct luo_abi_text *text, const char *fmt, ...);
 
 /**
- * struct luo_abi_state - What a writer needs while it writes.
+ * struct luo_abi_state - State of a writer.
  * @w:      The blob.
  * @sets:   The blocks of its arrays, see luo_abi_state_array().
- * @nr:     How many there are.
+ * @nr:     The number of @sets.
  */
 struct luo_abi_state {
 	struct luo_abi_writer w;
@@ -51,10 +51,10 @@ struct kho_block_set *luo_abi_state_array(struct luo_abi_state *state,
 
 /**
  * struct luo_abi_golden - A blob as a version of the kernel wrote it.
- * @name: The tag, and which of its versions.
- * @data: What luo_abi_image_save() has saved.
+ * @name: The tag and its version.
+ * @data: The output of luo_abi_image_save().
  * @size: Size of @data in bytes, 8 KiB at most.
- * @text: What a reader understands, see &luo_abi_suite.read.
+ * @text: What a reader reads, see &luo_abi_suite.read.
  */
 struct luo_abi_golden {
 	const char *name;
@@ -72,13 +72,13 @@ struct luo_abi_golden {
 }
 
 /**
- * struct luo_abi_suite - What the tests need to know about a tag.
+ * struct luo_abi_suite - Description of a tag for the tests.
  * @name:      The tag's name in C.
- * @format:    What the reader knows about it.
- * @write:     Writes a state that uses everything the tag has; always the same.
- *             Returns 0, or an errno if memory is short.
- * @read:      The reader: checks the values and says what it has understood.
- *             Returns 0, or what luo_abi_refuse() does.
+ * @format:    Declaration of its contents.
+ * @write:     Write a state that uses everything the tag has; always the same.
+ *             Return 0, or an errno if there is no memory.
+ * @read:      Check the values and describe them.
+ *             Return 0, or the return value of luo_abi_refuse().
  * @goldens:   The golden blobs, the newest last: @write writes that one.
  * @nr_goldens: Their number.
  */
@@ -100,14 +100,14 @@ extern const struct luo_abi_suite *const luo_abi_suites[];
 extern const unsigned int luo_abi_nr_suites;
 
 /**
- * struct luo_abi_image - A blob and its blocks, each where nothing is behind it.
+ * struct luo_abi_image - A blob and its blocks, each in memory of just its size.
  * @blob:      The blob.
- * @blob_size: How much memory it has, in bytes.
- * @block_phys: Where the first block is for who has only physical addresses;
- *             the blob is at %LUO_ABI_SUITE_PHYS.
+ * @blob_size: Size of its memory in bytes.
+ * @block_phys: Physical address of the first block; the blob is at
+ *             %LUO_ABI_SUITE_PHYS.
  * @blocks:    The blocks.
  * @nr_blocks: Their number.
- * @taken:     Which of them somebody has taken over.
+ * @taken:     Bit N is set if block N was taken over.
  */
 struct luo_abi_image {
 	void *blob;
@@ -128,8 +128,8 @@ bool luo_abi_image_take(struct luo_abi_image *image, u64 phys);
 void luo_abi_image_seal(struct luo_abi_image *image);
 
 /**
- * struct luo_abi_rng - Random numbers that can be had again.
- * @state: Not 0.
+ * struct luo_abi_rng - Random numbers that can be repeated.
+ * @state: The seed, not 0.
  */
 struct luo_abi_rng {
 	u64 state;
@@ -146,23 +146,23 @@ enum luo_abi_reason luo_abi_suite_read(const struct luo_abi_suite *suite,
 				       u64 phys, struct luo_abi_text *text,
 				       bool release);
 
-/* The tests say where luo_abi_map() finds memory. */
+/* Replace luo_abi_map(): the memory of @image is preserved memory. */
 void luo_abi_suite_use(struct luo_abi_image *image);
 const void *luo_abi_suite_map(u64 phys, unsigned int *order);
 bool luo_abi_suite_take(u64 phys);
 
-/* And whether a freeze has begun, see luo_tag_is_freezing(). */
+/* Replace luo_tag_is_freezing(). */
 void luo_abi_suite_freeze(bool freezing);
 bool luo_abi_suite_is_freezing(void);
 
-/* Whether a mutant can be refused for @reason: there may be no array. */
+/* True unless the tag has nothing that @reason applies to, such as an array. */
 bool luo_abi_suite_expects(const struct luo_abi_suite *suite,
 			   enum luo_abi_reason reason);
 
 /**
- * struct luo_abi_case - A test of the rules themselves.
- * @name: What is shown.
- * @run:  Shows it, see luo_abi_run_case().
+ * struct luo_abi_case - A test of a rule.
+ * @name: The rule.
+ * @run:  Test it, see luo_abi_run_case().
  */
 struct luo_abi_case {
 	const char *name;
@@ -172,7 +172,7 @@ struct luo_abi_case {
 extern const struct luo_abi_case luo_abi_cases[];
 extern const unsigned int luo_abi_nr_cases;
 
-/* Returns NULL, or what went wrong. */
+/* Return NULL, or the condition that failed. */
 const char *luo_abi_run_case(const struct luo_abi_case *c);
 
 #endif /* _LINUX_LUO_ABI_SUITE_H */

@@ -2,21 +2,23 @@
 /**
  * DOC: Tags
  *
- * What crosses a live update does so under a tag: the compatible string of a
- * kind of file, of shared state (FLB), or of what hangs on KHO's tree by itself.
- * The next kernel must know each tag that is in use, and each feature in use
- * under it. Once the kexec has begun it is too late to find out, so ask before:
+ * Each piece of serialized state has a tag: the compatible string of a kind of
+ * file, of shared state (FLB), or of a KHO subtree. The next kernel must know
+ * each tag that is in use, and each feature in use under it. This can be checked
+ * before the kexec, and not afterwards:
  *
  * - LUO_TAG() declares a tag. All declarations together are the section
  *   ``.luo_tags`` of vmlinux and of modules: an array of &struct luo_abi_tag. It
- *   can be read from the file of a kernel that does not run.
+ *   can be read from the file of a kernel that is not running.
  * - ``/sys/kernel/liveupdate/tags`` lists the tags of the running kernel, and
  *   what of them is in use.
  * - liveupdate-preflight(8) compares the one with the other.
  *
- * A handler or FLB without a declaration is in the list, too, as soon as it is
- * registered. No kernel's file can be found to know it, so while it is in use
- * every update is advised against.
+ * Features must be set before the freeze: luo_abi_seal() refuses a feature that
+ * is set after the freeze began, as it was not part of the check.
+ *
+ * A handler or FLB without a declaration is also in the list while it is
+ * registered. No kernel's file lists it, so while it is in use the check fails.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -43,10 +45,11 @@
 /**
  * struct luo_tag - A tag that this kernel knows.
  * @kobj:    Its directory in sysfs.
- * @list:    Among all tags.
+ * @list:    In the list of all tags.
  * @info:    Its declaration, or what is known without one.
- * @users:   How many handlers and declarations stand behind it.
- * @used:    How many files are preserved under it; of a subtree 1 if it is.
+ * @users:   Number of handlers and declarations that refer to it.
+ * @used:    Number of files that are preserved under it; for a subtree 1 if it
+ *           is preserved.
  * @writers: The blobs that are written under it.
  */
 struct luo_tag {
@@ -226,7 +229,7 @@ static struct luo_tag *luo_tag_add(enum luo_abi_tag_kind kind, const char *name,
 	return tag;
 }
 
-/* Also finds what nobody has registered, as of a module that is no handler. */
+/* Add the tag if it is not registered, as that of a module without a handler. */
 static struct luo_tag *luo_tag_of(const struct luo_abi_tag *decl)
 {
 	struct luo_tag *tag = luo_tag_find((char *)decl->name);
@@ -248,7 +251,7 @@ static struct luo_tag *luo_tag_of(const struct luo_abi_tag *decl)
 }
 
 /**
- * luo_tag_register - A handler stands behind a tag from now on.
+ * luo_tag_register - Register a handler of a tag.
  * @kind: What the tag names.
  * @name: The tag.
  * @decl: Its declaration, or NULL.
@@ -299,14 +302,14 @@ void luo_tag_unregister(struct luo_tag *tag)
 		list_del(&tag->list);
 	}
 
-	/* Waits for who reads from sysfs, and they may want the lock. */
+	/* Waits for readers of sysfs files, which may need the lock. */
 	if (tag->kobj.state_in_sysfs)
 		kobject_del(&tag->kobj);
 	kobject_put(&tag->kobj);
 }
 
 /**
- * luo_tag_count - Something is, or is no longer, preserved under a tag.
+ * luo_tag_count - Count something that is preserved under a tag, or no longer.
  * @tag:   The tag.
  * @count: 1 or -1.
  */
@@ -331,7 +334,7 @@ static void luo_tag_count_declared(const struct luo_abi_tag *decl, int count)
 }
 
 /**
- * liveupdate_tag_use - Something is preserved under a tag.
+ * liveupdate_tag_use - Mark a tag as in use.
  * @tag: The tag, of a KHO subtree. Files and FLBs are counted by LUO.
  *
  * Context: May sleep.
@@ -354,7 +357,7 @@ void liveupdate_tag_unuse(const struct luo_abi_tag *tag)
 }
 EXPORT_SYMBOL_GPL(liveupdate_tag_unuse);
 
-/* The features that @w uses are needed from now on. */
+/* List the features that @w uses as needed. */
 void luo_tag_add_writer(struct luo_abi_writer *w)
 {
 	struct luo_tag *tag;

@@ -31,6 +31,7 @@
 #include <linux/io.h>
 #include <linux/kexec_handover.h>
 #include <linux/liveupdate.h>
+#include <linux/luo_abi.h>
 #include <linux/luo_tag.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -59,6 +60,10 @@ MODULE_PARM_DESC(nflbs, "how many shared objects the handler depends on");
 static int flb_freeze_err;
 module_param(flb_freeze_err, int, 0644);
 MODULE_PARM_DESC(flb_freeze_err, "errno that freezing the second shared object returns");
+
+static bool late_feature;
+module_param(late_feature, bool, 0644);
+MODULE_PARM_DESC(late_feature, "a feature comes into use when the second shared object is frozen");
 
 static int flb_retrieve_err;
 module_param(flb_retrieve_err, int, 0644);
@@ -127,7 +132,7 @@ static const struct liveupdate_flb_ops lut_flb_ops;
 static LUO_TAG(lut_flb_tag0, .name = LUT_FLB_COMPATIBLE(0),
 	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS);
 static LUO_TAG(lut_flb_tag1, .name = LUT_FLB_COMPATIBLE(1),
-	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS);
+	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS, .incompat = 1);
 static LUO_TAG(lut_flb_tag2, .name = LUT_FLB_COMPATIBLE(2),
 	       .kind = LUO_ABI_TAG_FLB, .flags = LUT_FLAGS);
 
@@ -140,6 +145,11 @@ static LUO_TAG(lut_flb_tag2, .name = LUT_FLB_COMPATIBLE(2),
 static struct liveupdate_flb lut_flbs[LUT_NFLBS] = {
 	LUT_FLB(0), LUT_FLB(1), LUT_FLB(2),
 };
+
+/* The second one writes a blob without records, which nothing reads. */
+static const struct luo_abi_format lut_format = { .tag = &lut_flb_tag1 };
+static struct luo_abi_header lut_blob __aligned(8);
+static struct luo_abi_writer lut_writer;
 
 static long lut_flb_nr(struct liveupdate_flb_op_args *args)
 {
@@ -156,12 +166,17 @@ static int lut_flb_preserve(struct liveupdate_flb_op_args *args)
 {
 	args->data = lut_flb_nr(args);
 	args->obj = args->flb;
+	if (lut_flb_nr(args) == 1)
+		luo_abi_begin(&lut_writer, &lut_format, &lut_blob,
+			      sizeof(lut_blob));
 	lut_say("preserve shared%ld\n", lut_flb_nr(args));
 	return 0;
 }
 
 static void lut_flb_unpreserve(struct liveupdate_flb_op_args *args)
 {
+	if (lut_flb_nr(args) == 1)
+		luo_abi_end(&lut_writer);
 	lut_say("unpreserve shared%ld\n", lut_flb_nr(args));
 }
 
@@ -169,6 +184,12 @@ static int lut_flb_freeze(struct liveupdate_flb_op_args *args)
 {
 	int err = lut_flb_err(args, flb_freeze_err);
 
+	if (lut_flb_nr(args) == 1 && !err) {
+		luo_abi_set_features(&lut_writer, late_feature, 0);
+		err = luo_abi_seal(&lut_writer);
+		if (err)
+			luo_abi_rewind(&lut_writer);
+	}
 	lut_say("freeze shared%ld %d\n", lut_flb_nr(args), err);
 	if (err)
 		return err;
@@ -179,6 +200,8 @@ static int lut_flb_freeze(struct liveupdate_flb_op_args *args)
 
 static void lut_flb_unfreeze(struct liveupdate_flb_op_args *args)
 {
+	if (lut_flb_nr(args) == 1)
+		luo_abi_rewind(&lut_writer);
 	lut_say("unfreeze shared%ld %llu\n", lut_flb_nr(args), args->data);
 	args->data -= 100;
 }

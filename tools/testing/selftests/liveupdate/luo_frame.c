@@ -223,7 +223,7 @@ static void freeze_before(void)
 {
 	int one, two, c;
 
-	ksft_set_plan(8);
+	ksft_set_plan(10);
 	one = new_session("one");
 	two = new_session("two");
 	preserve_file(one, 1, "a", NULL);
@@ -257,6 +257,17 @@ static void freeze_before(void)
 	result_is(luo_session_preserve_fd(one, new_file("d"), 3), 0,
 		  "files can be preserved after that");
 	set_parameter("flb_freeze_err", "0");
+
+	/* The next attempt succeeds: by then the feature is in the list. */
+	set_parameter("late_feature", "1");
+	mark_log();
+	result_is(try_kexec(), -EINVAL,
+		  "a feature that comes into use in freeze aborts the update");
+	result_log("as the next kernel was not asked about it",
+		   "freeze a 0\nfreeze b 0\nfreeze d 0\n"
+		   "freeze shared0 0\nfreeze shared1 -22\n"
+		   "unfreeze shared0 100\n"
+		   "unfreeze d\nunfreeze b\nunfreeze a\n");
 	stay();
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What crosses a live update, tested where sanitizers are cheap.
+ * Tests of the serialized data of live updates, as a program.
  *
  *	abi test [COUNT [SEED]]	golden blobs, and COUNT mutants of each; TAP
  *	abi golden DIR		write the newest golden blob of each tag
