@@ -4,6 +4,7 @@
  * comparing, and what a function is reset to. Nothing here writes to a device.
  */
 
+#include <linux/acpi.h>
 #include <linux/array_size.h>
 #include <linux/cleanup.h>
 #include <linux/pci.h>
@@ -175,7 +176,7 @@ static const char *pci_state_extended_differs(struct pci_dev *dev,
 					      const char *why)
 {
 	if (pci_is_pcie(dev) && dev->cfg_size <= PCI_CFG_SPACE_SIZE)
-		return "its extended configuration space cannot be read, start without pci=conf1, pci=nommconf, pci=noacpi and acpi=off";
+		return "its extended configuration space cannot be read, start without pci=conf1 and pci=nommconf";
 
 	return why;
 }
@@ -225,6 +226,8 @@ const char *pci_liveupdate_differs(struct pci_dev *dev,
 	    found.class_revision != wire->class_revision ||
 	    bridge != is_bridge)
 		return "another device is in its place";
+	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
+		return "its host bridge is not the firmware's, start without pci=noacpi and acpi=off";
 	if (found.serial != wire->serial)
 		return pci_state_extended_differs(dev,
 				"another device of the same make is in its place");

@@ -607,7 +607,7 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 		return ERR_PTR(-EAGAIN);
 
 	why = vfio_device_is_translated(&vdev->vdev) ?
-	      "its DMA is translated now, and it knows physical addresses" :
+	      "its DMA is translated now and it was given physical addresses, start with the IOMMU off" :
 	      vfio_pci_liveupdate_differs(pdev, &incoming->dev);
 	if (why) {
 		pci_err(pdev, "live update: not given back: %s\n", why);
