@@ -486,10 +486,10 @@ compare_state()
 		}
 		for (key in seen) {
 			n++
-			if (before[key] == after[key])
-				continue
 			# What the test has brought itself, and does not use any more
 			if (!(key in before) && after[key] == "0")
+				continue
+			if (before[key] == after[key])
 				continue
 			if (key ~ /config\/000$/ && only_stopped(before[key], after[key]))
 				continue
