@@ -345,11 +345,10 @@ static void judge(struct config *c, const struct phases *p,
 	bool by_owner = f->is_device &&
 		(w->by_owner || phases_at(p, w->ns) == PHASE_AFTER);
 	struct write_effect e;
+	bool guessed = !w->size;
 
-	if (!w->size) {
+	if (guessed)
 		w->size = guess_size(w);
-		c->size_guessed += w->ns >= p->kexec_ns;
-	}
 	e = shadow_write(f, w->off, w->size, w->value);
 	follow_resets(c, f, w, &e);
 	follow_bus_numbers(c);
@@ -361,6 +360,7 @@ static void judge(struct config *c, const struct phases *p,
 		c->after_finish++;
 		return;
 	}
+	c->size_guessed += guessed;
 	count(c, f, by_owner, in_gap(phases_at(p, w->ns)), &e);
 	if (!by_owner && e.known)
 		find_stops(c, f, w, &e);

@@ -83,7 +83,7 @@ struct alive {
 	bool gap;		/* also its start, and writes of the enumeration */
 	bool translation;	/* on when measuring began */
 	bool faults;		/* also one of the device before */
-	bool power;		/* also a transition of the device before */
+	bool power;		/* also a transition of the device, at any time */
 	bool resets;		/* one of the network device before */
 	bool console;		/* init's warnings, in every kernel */
 };
@@ -189,7 +189,7 @@ static void look_for_life(const struct observe *o)
 	alive.translation = alive.trace && o->phases.n && translated_by(o, from);
 	alive.faults = alive.translation &&
 		       device_event_before(o, &t->faults, faults_from(o));
-	alive.power = alive.writes && device_event_before(o, &t->power, from);
+	alive.power = alive.writes && device_event_before(o, &t->power, ~0ull);
 	alive.resets = alive.trace && t->resets.n && t->resets.event[0].ns < from;
 }
 

@@ -994,7 +994,7 @@ static void test_blind(enum source blind)
 		[REGION] = "no sizes of writes traced",
 		[TRANSLATION] = "translation never switched on",
 		[FAULTS] = "no fault seen before",
-		[POWER] = "no change of power state seen before",
+		[POWER] = "no change of power state seen",
 		[RESETS] = "no reset seen before",
 		[LATER] = "no config write traced after the kexec",
 		[GAP] = "no enumeration traced",
