@@ -203,24 +203,27 @@ static void is_called_off(const char *name, const char *why)
 }
 
 /* Another VM's device, open but not preserved. */
-static int open_other(void)
+static struct lu_vfio open_other(void)
 {
-	char name[64], cdev[128];
-	int fd;
+	struct lu_vfio vfio = {};
 
 	lu_pci_bind_vfio(other);
-	lu_pci_vfio_name(other, name, sizeof(name));
-	snprintf(cdev, sizeof(cdev), "/dev/vfio/devices/%s", name);
-	fd = open(cdev, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		lu_die_errno("cannot open the other device");
-	return fd;
+	lu_vfio_open(&vfio, other);
+	lu_vfio_attach(&vfio);
+	return vfio;
+}
+
+static void close_other(struct lu_vfio *vfio)
+{
+	close(vfio->fd);
+	close(vfio->iommufd);
 }
 
 /* Its removal waits for its owner, with its lock held. */
 static void being_removed(int session)
 {
-	int fd = open_other(), refuser = lu_refuser(), status;
+	int refuser = lu_refuser(), status;
+	struct lu_vfio vfio = open_other();
 	pid_t pid;
 
 	if (luo_session_preserve_fd(session, refuser, 2))
@@ -229,12 +232,15 @@ static void being_removed(int session)
 	/* VFIO takes this away just before it waits. */
 	while (exists(other, "vfio-dev"))
 		usleep(10000);
+	lu_result_is(luo_session_preserve_fd(session, vfio.fd, 3),
+		     expected("being-removed"),
+		     "what is being removed is not preserved");
 	is_called_off("being-removed", "a removal that waits for its owner");
 	ksft_test_result(command_can_be_written(),
 			 "the preserved device is not frozen\n");
 	close(lu_new_session(luo, "meanwhile"));
 	ksft_test_result_pass("nor are sessions\n");
-	close(fd);
+	close_other(&vfio);
 	if (waitpid(pid, &status, 0) != pid)
 		lu_die_errno("the writer is gone");
 	ksft_test_result(!status && !exists(other, "vendor"),
@@ -247,7 +253,7 @@ static void being_removed(int session)
 }
 
 /* With removals blocked, from the freeze on. */
-static void none_removed(int fd)
+static void none_removed(void)
 {
 	lu_result_is(try_write(other, "driver/unbind", other), -EBUSY,
 		     "while frozen no other device is unbound");
@@ -257,7 +263,6 @@ static void none_removed(int fd)
 		     "nor is a port");
 	lu_result_is(try_write(bdf, "sriov_numvfs", "0"), -EBUSY,
 		     "no virtual function is disabled");
-	close(fd);
 }
 
 static void interrupts_on(void)
@@ -395,7 +400,8 @@ static void tell(int refuser, const char *what)
 static void while_frozen(int session)
 {
 	uint16_t command = lu_vfio_command(&device);
-	int fd = lu_refuser(), other_fd = open_other(), status;
+	struct lu_vfio vfio = open_other();
+	int fd = lu_refuser(), status;
 	pid_t pid;
 
 	tell(fd, "hold");
@@ -416,7 +422,8 @@ static void while_frozen(int session)
 		     "it is not reset");
 	ksft_test_result(lu_vfio_command(&device) == command,
 			 "it can be read\n");
-	none_removed(other_fd);
+	none_removed();
+	close_other(&vfio);
 	tell(fd, "go");
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
 		lu_die("who replaces the kernel is gone");
@@ -444,7 +451,7 @@ int main(int argc, char *argv[])
 	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(48);
+	ksft_set_plan(49);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
