@@ -378,6 +378,7 @@ static void end_processes(void)
 
 int main(void)
 {
+	unsigned long long began = cycles();
 	int stage, status, more = 0;
 
 	mount_all();
@@ -385,10 +386,10 @@ int main(void)
 	open_channel();
 	stage = current_stage();
 	probe_splats(stage, "begin");
-	tell("hello %d", stage);
-	tell("ktap # cycles at user space of kernel %d: %llu", stage, cycles());
 	do_mount("host", "/host", "9p", MS_RDONLY,
 		 "trans=virtio,version=9p2000.L,msize=512000,cache=loose");
+	tell("hello %d", stage);
+	tell("ktap # cycles at user space of kernel %d: %llu", stage, began);
 
 	/* The first stage may try this image. Later, a guest waits for its stage. */
 	if (stage == 1) {

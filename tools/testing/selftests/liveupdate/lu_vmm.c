@@ -60,6 +60,13 @@ static void may_die(struct vmm *v, const char *step)
 	kill(getpid(), SIGKILL);
 }
 
+/* In stage 2 the guest runs already: every line that is printed takes time. */
+static void begin_report(unsigned int plan)
+{
+	ksft_print_header();
+	ksft_set_plan(plan);
+}
+
 /* --- setting up ----------------------------------------------------------- */
 
 static void know_device(struct vmm *v)
@@ -248,7 +255,7 @@ static void be_ready_for_kexec(struct vmm *v)
 
 static void stage_1(struct vmm *v)
 {
-	ksft_set_plan(4);
+	begin_report(4);
 	set_up(v);
 	be_ready_for_kexec(v);
 	if (v->opt.preserve)
@@ -276,7 +283,7 @@ static void end_of_frames(struct vmm *v)
 
 static void idle(struct vmm *v)
 {
-	ksft_set_plan(5);
+	begin_report(5);
 	set_up(v);
 	let_run(v, v->opt.idle_s * 1000);
 	end_of_frames(v);
@@ -506,13 +513,13 @@ static void stage_2_with_device(struct vmm *v)
 {
 	int session;
 
-	ksft_set_plan(v->opt.flat_kib < 0 ? 15 : 16);
 	session = retrieve_vm(v);
 	continue_with_device(v, retrieve_device(v, session));
 	give_memory_to_device(v);
 	may_die(v, "bound");
 	tell("adopted");
 
+	begin_report(v->opt.flat_kib < 0 ? 15 : 16);
 	know_device(v);
 	tell_all_configs(v);
 	report_memory(v);
@@ -536,10 +543,10 @@ static void stage_2(struct vmm *v)
 	uint16_t command;
 	int session;
 
-	ksft_set_plan(10);
 	session = retrieve_vm(v);
 	continue_without_device(v);
 
+	begin_report(10);
 	know_device(v);
 	/* Before anything here touches device or path. */
 	tell_all_configs(v);
@@ -557,7 +564,6 @@ static void stage_2(struct vmm *v)
 
 static int run(struct vmm *v)
 {
-	ksft_print_header();
 	if (lu_channel_open())
 		lu_die_errno("the channel cannot be used; does its owner pass it on in "
 			     LU_CHANNEL_FD_ENV "?");
