@@ -277,7 +277,7 @@ fill_share()
 	local share=$DIR/share n program module image
 
 	mkdir -p "$share/bin" "$share/modules"
-	cp "$TOP/harness/guest/"{must_fail,must_die,must_be_killed,pci_stopped} \
+	cp "$TOP/harness/guest/"{must_fail,must_die,must_be_killed,pci_stopped,verdict_pass} \
 		"$TOP/harness/guest/liveupdate-preflight" "$share/bin/"
 	cp -r "$(built "$BUILD/selftests/tools/lib" selftests)" "$share/"
 	cp "$BUILD/selftests/tools/liveupdate-preflight" "$share/lib/"

@@ -61,6 +61,13 @@ static void set_parameter(const char *name, const char *value)
 	close(fd);
 }
 
+/* A test that ends by a panic or a reset has no plan. */
+static void set_plan(unsigned int plan)
+{
+	ksft_print_header();
+	ksft_set_plan(plan);
+}
+
 static size_t read_log(char *log)
 {
 	int fd = open(TEST_DEVICE, O_RDONLY);
@@ -223,7 +230,7 @@ static void freeze_before(void)
 {
 	int one, two, c;
 
-	ksft_set_plan(10);
+	set_plan(10);
 	one = new_session("one");
 	two = new_session("two");
 	preserve_file(one, 1, "a", NULL);
@@ -275,7 +282,7 @@ static void freeze_after(void)
 {
 	int session, fds[3];
 
-	ksft_set_plan(4);
+	set_plan(4);
 	insert_module("");
 	session = get_session("one");
 	for (int i = 0; i < 3; i++)
@@ -408,7 +415,7 @@ static void image_before(void)
 {
 	int session, err, fd;
 
-	ksft_set_plan(11 + ARRAY_SIZE(cmdlines));
+	set_plan(11 + ARRAY_SIZE(cmdlines));
 	session = new_session("image");
 	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
 	/* What must not be reached, and what saves the machine if it is. */
@@ -480,7 +487,7 @@ static void scratch_before(void)
 {
 	static const char cmdline[] = "kho=on liveupdate=on";
 
-	ksft_set_plan(1);
+	set_plan(1);
 	result_is(syscall(__NR_kexec_file_load, open_named("NEXT_KERNEL"), -1,
 			  sizeof(cmdline), cmdline, KEXEC_FILE_NO_INITRAMFS) ?
 		  -errno : 0, -EADDRNOTAVAIL,
@@ -548,7 +555,7 @@ static void crash_after(void)
 	char cmdline[2048] = "";
 	int fd = open("/proc/cmdline", O_RDONLY);
 
-	ksft_set_plan(3);
+	set_plan(3);
 	result(!access("/proc/vmcore", R_OK), "this is the crash kernel");
 	result(read(fd, cmdline, sizeof(cmdline) - 1) > 0 &&
 	       strstr(cmdline, "liveupdate=on"),
@@ -573,7 +580,7 @@ static void handler_before(void)
 {
 	int session;
 
-	ksft_set_plan(1);
+	set_plan(1);
 	session = new_session("mixed");
 	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
 	preserve_file(session, 2, "a", NULL);
@@ -585,7 +592,7 @@ static void handler_after(void)
 {
 	int session, fd;
 
-	ksft_set_plan(10);
+	set_plan(10);
 	result_is(try_snapshot(O_RDONLY), -EBUSY,
 		  "no hibernation before anybody has looked at what came");
 	luo = luo_open_device();
@@ -618,7 +625,7 @@ static void lookup_before(void)
 	int session, other, memory, again, a, fd;
 	char path[64], line[64];
 
-	ksft_set_plan(4);
+	set_plan(4);
 	session = new_session("lookup");
 	other = new_session("other");
 	memory = new_memfd();
@@ -666,7 +673,7 @@ static void lookup_after(void)
 {
 	int session;
 
-	ksft_set_plan(13);
+	set_plan(13);
 	insert_module("");
 	session = get_session("lookup");
 	mark_log();
@@ -705,7 +712,7 @@ static void finish_before(void)
 {
 	int session;
 
-	ksft_set_plan(1);
+	set_plan(1);
 	session = new_session("finish");
 	preserve_file(session, 1, "untouched", "busy", NULL);
 	preserve_file(session, 2, "failed", "busy", "fail retrieve 5", NULL);
@@ -784,7 +791,7 @@ static void finish_after(void)
 {
 	int session, taken, used, again;
 
-	ksft_set_plan(12);
+	set_plan(12);
 	insert_module("");
 	used = agent_that_dies("finish", 5, 3);
 	session = luo_retrieve_session(luo, "finish");
@@ -839,7 +846,7 @@ static void shared_before(void)
 {
 	int one, two, fd;
 
-	ksft_set_plan(1);
+	set_plan(1);
 	one = new_session("one");
 	two = new_session("two");
 	fd = preserve_file(one, 1, "a", NULL);
@@ -853,7 +860,7 @@ static void shared_after(void)
 {
 	int session;
 
-	ksft_set_plan(5);
+	set_plan(5);
 	insert_module("");
 	session = get_session("one");
 	mark_log();
@@ -906,7 +913,6 @@ int main(int argc, char *argv[])
 	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
 		if (strcmp(tests[i].name, argv[1]))
 			continue;
-		ksft_print_header();
 		if (before || !tests[i].bare) {
 			luo = luo_open_device();
 			if (luo < 0)
