@@ -25,7 +25,7 @@ test: deps
 test-full: deps
 	@$(H)/test.sh --full
 
-#: make points        write the list of points after make test-full
+#: make points        write the list of points of the run before
 points:
 	@$(H)/test.sh --points
 
