@@ -227,6 +227,11 @@ main()
 			make -n ${command#make } >"$WORK/log" 2>&1 || status=$?
 			result $status "$command: there is such a target"
 			;;
+		'QEMU=$(harness/qemu.sh other) make vm T='*)
+			status=0
+			grep -q '^flavours .*other-qemu' "$TESTS/${command##*=}.test" || status=1
+			result $status "$command: make test does so"
+			;;
 		"lu_vmm "*)
 			status=0
 			grep -qE "^lu_vmm .*${command#lu_vmm }" "$TESTS"/*.test || status=1
