@@ -6,13 +6,16 @@
  */
 
 #include <linux/cleanup.h>
+#include <linux/delay.h>
 #include <linux/device.h>
+#include <linux/device/removal.h>
 #include <linux/init.h>
 #include <linux/liveupdate.h>
 #include <linux/luo_abi.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
 #include <linux/suspend.h>
+#include <linux/wait.h>
 #include <linux/workqueue.h>
 
 #include "liveupdate.h"
@@ -235,17 +238,29 @@ struct pci_liveupdate_attach {
 	struct pci_dev *dev;
 };
 
+/* Bridges whose drivers are going to be attached, and who waits for that. */
+static atomic_t pci_liveupdate_attaching;
+static DECLARE_WAIT_QUEUE_HEAD(pci_liveupdate_attached);
+
+#define PCI_LIVEUPDATE_ATTACH_TIMEOUT	(5 * HZ)
+
+/* Each stopped function is reset once, by whichever work comes first. */
+static DEFINE_MUTEX(pci_liveupdate_reset_lock);
+
 /*
- * A function that was stopped still knows where it wrote to. Nobody may make it a
- * bus master before it has forgotten.
+ * The DMA programming of a function that was stopped is stale. It must not become
+ * a bus master before it is reset.
  */
 static bool pci_liveupdate_forget(struct pci_dev *dev)
 {
 	int err;
 
+	guard(mutex)(&pci_liveupdate_reset_lock);
+
 	if (!pci_liveupdate_is_stopped(dev))
 		return true;
-	err = pci_reset_function(dev);
+	/* A reset would wait a minute for it. */
+	err = pci_device_is_present(dev) ? pci_reset_function(dev) : -ENODEV;
 	if (err) {
 		pci_err(dev, "live update: stays stopped, it cannot be reset: %pe\n",
 			ERR_PTR(err));
@@ -256,18 +271,52 @@ static bool pci_liveupdate_forget(struct pci_dev *dev)
 	return true;
 }
 
+static bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
+{
+	while (dev && dev != bridge)
+		dev = pci_upstream_bridge(dev);
+
+	return dev;
+}
+
+/* Reset all functions below a bridge that were stopped, or could not be. */
+static int pci_liveupdate_forget_below(struct pci_dev *bridge)
+{
+	struct pci_dev *dev = NULL;
+	int err = 0;
+
+	if (!bridge->subordinate || list_empty(&bridge->subordinate->devices)) {
+		pci_cfg_access_lock(bridge);
+		err = pci_bridge_secondary_bus_reset(bridge);
+		pci_cfg_access_unlock(bridge);
+		return err;
+	}
+
+	for_each_pci_dev(dev) {
+		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+		    pci_liveupdate_is_below(dev, bridge) &&
+		    !pci_liveupdate_forget(dev))
+			err = -EIO;
+	}
+
+	return err;
+}
+
 /*
- * A bridge was stopped for what could not be reached below. That, too, has to
- * forget where it wrote to; what was found there has been stopped by itself.
+ * A bridge was stopped for what could not be reached below. It becomes a bus
+ * master again when all of that is reset.
  */
 static void pci_liveupdate_restart(struct pci_dev *bridge)
 {
+	int err;
+
 	if (!pci_liveupdate_is_stopped(bridge))
 		return;
-	if (!bridge->subordinate || list_empty(&bridge->subordinate->devices)) {
-		pci_cfg_access_lock(bridge);
-		pci_bridge_secondary_bus_reset(bridge);
-		pci_cfg_access_unlock(bridge);
+	err = pci_liveupdate_forget_below(bridge);
+	if (err) {
+		pci_err(bridge, "live update: stays stopped, what is below it cannot be reset: %pe\n",
+			ERR_PTR(err));
+		return;
 	}
 	WRITE_ONCE(bridge->liveupdate_stopped, false);
 	pci_set_master(bridge);
@@ -285,27 +334,48 @@ void pci_liveupdate_fixup(struct pci_dev *dev)
 	pci_fixup_device(pci_fixup_final, dev);
 }
 
+/* Bridges above that were stopped for a function that is reset by now. */
+static void pci_liveupdate_restart_above(struct pci_dev *dev)
+{
+	while ((dev = pci_upstream_bridge(dev))) {
+		if (!READ_ONCE(dev->liveupdate))
+			pci_liveupdate_restart(dev);
+	}
+}
+
 static void pci_liveupdate_attach(struct work_struct *work)
 {
 	struct pci_liveupdate_attach *attach =
 		container_of(work, struct pci_liveupdate_attach, work);
 	struct pci_dev *dev = attach->dev;
+	bool bridge = dev->hdr_type != PCI_HEADER_TYPE_NORMAL;
 	bool ready = true;
 
 	/* Whoever is just adding it is through after this. */
 	pci_lock_rescan_remove();
 	pci_unlock_rescan_remove();
 
-	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL) {
-		device_release_driver(&dev->dev);
-		ready = pci_liveupdate_forget(dev);
-	} else {
+	if (bridge) {
 		pci_liveupdate_restart(dev);
+	} else {
+		/* Its driver waits for its user, which the next update must not. */
+		while (!device_removal_begin())
+			msleep(100);
+		device_release_driver(&dev->dev);
+		device_removal_end();
+		ready = pci_liveupdate_forget(dev);
+		if (ready)
+			pci_liveupdate_restart_above(dev);
 	}
 	if (ready && pci_liveupdate_is_unfixed(dev))
 		pci_liveupdate_fixup(dev);
-	if (ready && pci_dev_is_added(dev) && device_attach(&dev->dev) < 0)
+	/* Attaching a bridge's driver was only deferred, and drivers_autoprobe on. */
+	if (pci_dev_is_added(dev) && bridge && device_attach(&dev->dev) < 0)
 		pci_warn(dev, "live update: its driver could not be attached\n");
+	if (pci_dev_is_added(dev) && !bridge && ready)
+		device_initial_probe(&dev->dev);
+	if (bridge && atomic_dec_and_test(&pci_liveupdate_attaching))
+		wake_up_all(&pci_liveupdate_attached);
 	pci_dev_put(dev);
 	kfree(attach);
 }
@@ -323,8 +393,33 @@ static void pci_liveupdate_probe(struct pci_dev *dev)
 	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
 	INIT_WORK(&attach->work, pci_liveupdate_attach);
 	attach->dev = pci_dev_get(dev);
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
+		atomic_inc(&pci_liveupdate_attaching);
 	queue_work(system_dfl_long_wq, &attach->work);
 }
+
+/**
+ * pci_liveupdate_settle - Wait until a bridge's driver is attached.
+ * @dev: A function that is about to be reset.
+ *
+ * A driver that closes a function can only try to lock the bridge above for the
+ * reset. Right after the function's live update is finished that fails, as the
+ * bridge's driver is being attached.
+ *
+ * Does nothing for a function that PCI has stopped, and resets itself.
+ *
+ * Context: Sleeps, for at most five seconds: whoever removes a device may hold up
+ * the bridge, and wait for the caller.
+ */
+void pci_liveupdate_settle(struct pci_dev *dev)
+{
+	if (pci_liveupdate_is_stopped(dev))
+		return;
+	wait_event_timeout(pci_liveupdate_attached,
+			   !atomic_read(&pci_liveupdate_attaching),
+			   PCI_LIVEUPDATE_ATTACH_TIMEOUT);
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_settle);
 
 /**
  * pci_liveupdate_release - A device's live update is over.
@@ -424,11 +519,11 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	struct pci_liveupdate_bypass bypass;
 	u16 cmd;
 
+	/* Also if it cannot be reached now: before it is reset nobody gets it. */
+	WRITE_ONCE(dev->liveupdate_stopped, true);
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd))
 		return false;
-	/* Until its owner has finished nobody switches it on. */
-	WRITE_ONCE(dev->liveupdate_stopped, true);
 	if (!(cmd & PCI_COMMAND_MASTER))
 		return true;
 
@@ -467,12 +562,18 @@ static bool pci_liveupdate_has_others(struct pci_liveupdate *bridge)
  */
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 {
+	unsigned int own = lu->users;
 	struct pci_liveupdate *bridge;
+
+	/* It has left the path when it was quarantined. */
+	if (lu->wire.kind == LUO_PCI_FUNCTION &&
+	    lu->state == PCI_LIVEUPDATE_QUARANTINED)
+		own = 0;
 
 	for (bridge = lu->parent; bridge; bridge = bridge->parent) {
 		if (bridge->stopped)
 			return true;
-		if (bridge->users > 1 || pci_liveupdate_has_others(bridge))
+		if (bridge->users > own || pci_liveupdate_has_others(bridge))
 			return false;
 		if (bridge->dev && pci_liveupdate_stop(bridge, bridge->dev)) {
 			bridge->stopped = true;
@@ -527,10 +628,10 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
 	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		return;
 
-	lu->state = PCI_LIVEUPDATE_QUARANTINED;
-	lu->reason = reason;
 	lu->stopped = (dev && pci_liveupdate_stop(lu, dev)) ||
 		      pci_liveupdate_stop_above(lu);
+	lu->state = PCI_LIVEUPDATE_QUARANTINED;
+	lu->reason = reason;
 
 	pr_err("pci %04x:%02x:%02x.%d: live update: quarantined: %s. %s; its VM must be restarted.\n",
 	       lu->wire.segment, lu->wire.bus, PCI_SLOT(lu->wire.devfn),
@@ -617,8 +718,13 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 
 	if (pci_incoming.unread || pci_liveupdate_is_below_stopped(dev))
 		pci_liveupdate_stop_unread(dev);
-	if (!READ_ONCE(dev->liveupdate))
+	if (!READ_ONCE(dev->liveupdate)) {
+		/* Its driver needs the bridge, which is restarted after a reset. */
+		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
+		    pci_liveupdate_is_below_stopped(dev))
+			WRITE_ONCE(dev->liveupdate_stopped, true);
 		return;
+	}
 
 	guard(mutex)(&pci_liveupdate_lock);
 

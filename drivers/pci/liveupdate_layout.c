@@ -24,6 +24,7 @@ static_assert(LUO_PCI_INTX_STUCK == 1);
 static_assert(LUO_PCI_IO_WINDOW == 2);
 static_assert(LUO_PCI_PREF_WINDOW == 4);
 static_assert(LUO_PCI_PREF_64 == 8);
+static_assert(LUO_PCI_DRIVER_OVERRIDE == 16);
 
 static_assert(LUO_PCI_WINDOWS == 0x5);
 

@@ -56,7 +56,7 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_token_of);
  * Context: Sleeps.
  * Return: the function, for pci_dev_put(), or
  * -EAGAIN if it may still be found,
- * -EIO if it is quarantined; the reason is in the log and in sysfs,
+ * -EIO if it is quarantined or was quiesced; the reason is in the log,
  * -ENOENT if there is no such function, or it is finished.
  */
 struct pci_dev *pci_liveupdate_get(u64 token)
@@ -72,7 +72,7 @@ struct pci_dev *pci_liveupdate_get(u64 token)
 		return ERR_PTR(-ENOENT);
 	if (lu->state == PCI_LIVEUPDATE_EXPECTED)
 		return ERR_PTR(-EAGAIN);
-	if (lu->state != PCI_LIVEUPDATE_INCOMING)
+	if (lu->state != PCI_LIVEUPDATE_INCOMING || lu->stopped)
 		return ERR_PTR(-EIO);
 	if (!lu->added)
 		return ERR_PTR(-EAGAIN);
@@ -103,7 +103,7 @@ int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep
 	guard(mutex)(&pci_liveupdate_lock);
 
 	lu = dev->liveupdate;
-	if (!lu || lu->state != PCI_LIVEUPDATE_INCOMING)
+	if (!lu || lu->state != PCI_LIVEUPDATE_INCOMING || lu->stopped)
 		return -ENODEV;
 
 	*pristinep = pci_liveupdate_make_pristine(dev, lu->registers,
@@ -204,14 +204,19 @@ void pci_liveupdate_owner_end(struct pci_dev *dev,
 EXPORT_SYMBOL_GPL(pci_liveupdate_owner_end);
 
 /**
- * pci_liveupdate_quiesce - Stop a function that nobody takes over.
+ * pci_liveupdate_quiesce - Stop a function that is abandoned.
  * @token: What pci_liveupdate_preserve() gave.
  *
  * Bus mastering is switched off, so that the memory it was told to write to can
- * be freed. It is not finished by that.
+ * be freed. The function is not finished by that, but from now on
+ * pci_liveupdate_get() and pci_liveupdate_adopt() fail.
  *
- * Context: Sleeps.
- * Return: 0, or -EIO if neither the function nor a bridge above can be reached.
+ * Belongs into the handler's .quiesce(), which returns what this returns.
+ *
+ * Context: Sleeps. May be called again.
+ * Return: 0, or -EIO if neither the function nor a bridge above can be stopped, or
+ * the function may still be found. Then it must not be finished, and its memory
+ * not be freed.
  */
 int pci_liveupdate_quiesce(u64 token)
 {
@@ -220,27 +225,49 @@ int pci_liveupdate_quiesce(u64 token)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	lu = pci_liveupdate_find(token - 1);
-	if (!lu || !lu->users)
+	if (!lu || !lu->users || lu->stopped)
 		return 0;
-	if (lu->state != PCI_LIVEUPDATE_INCOMING)
-		return lu->stopped ? 0 : -EIO;
-	if (!pci_liveupdate_stop(lu, lu->dev) && !pci_liveupdate_stop_above(lu)) {
-		pci_err(lu->dev, "live update: given up, but it cannot be stopped: it may write to memory that was its VM's\n");
+	if (lu->state == PCI_LIVEUPDATE_EXPECTED)
+		return -EIO;
+
+	lu->stopped = (lu->dev && pci_liveupdate_stop(lu, lu->dev)) ||
+		      pci_liveupdate_stop_above(lu);
+	if (!lu->stopped) {
+		/* A running function can be retrieved again. */
+		if (lu->dev && lu->state == PCI_LIVEUPDATE_INCOMING)
+			WRITE_ONCE(lu->dev->liveupdate_stopped, false);
+		pr_err("pci %04x:%02x:%02x.%d: live update: abandoned, but it cannot be stopped: neither it nor a bridge above that is its own can be reached. Its VM's memory is kept; try again or reboot.\n",
+		       lu->wire.segment, lu->wire.bus,
+		       PCI_SLOT(lu->wire.devfn), PCI_FUNC(lu->wire.devfn));
 		return -EIO;
 	}
-	pci_info(lu->dev, "live update: given up, its DMA is stopped\n");
+	if (lu->dev)
+		pci_info(lu->dev, "live update: given up, its DMA is stopped\n");
 
 	return 0;
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_quiesce);
+
+/* What the administrator has set since then is left alone. */
+static void pci_liveupdate_override(struct pci_dev *dev)
+{
+	const struct device_driver *drv = READ_ONCE(dev->dev.driver);
+
+	if (!drv || device_has_driver_override(&dev->dev))
+		return;
+	if (device_set_driver_override(&dev->dev, drv->name))
+		pci_warn(dev, "live update: driver_override is lost, set it to %s again\n",
+			 drv->name);
+}
 
 /**
  * pci_liveupdate_finish - A function's live update is over.
  * @token: What pci_liveupdate_preserve() gave.
  *
  * From now on it is one like any other, and so are the bridges above unless
- * somebody else needs them. A function that nobody has taken over must have been
- * quiesced. Also for functions that are quarantined or gone.
+ * somebody else needs them. A function that is abandoned must have been quiesced.
+ * Also for functions that are quarantined or gone. If driver_override named its
+ * driver in the previous kernel, it names the driver that has it now.
  *
  * Belongs into the handler's .finish().
  *
@@ -265,6 +292,8 @@ void pci_liveupdate_finish(u64 token)
 	dev = lu->dev;
 	if (!dev)
 		return;
+	if (lu->wire.flags & LUO_PCI_DRIVER_OVERRIDE)
+		pci_liveupdate_override(dev);
 	pci_liveupdate_release(dev);
 	pci_liveupdate_part(lu);
 }

@@ -31,7 +31,8 @@ static const struct luo_abi_field pci_device_fields[] = {
 	LUO_ABI_FIELDS(struct luo_pci_device, vendor, command),
 	LUO_ABI_FLAGS(struct luo_pci_device, flags,
 		      LUO_PCI_INTX_STUCK | LUO_PCI_IO_WINDOW |
-		      LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64, LUO_ABI_ALWAYS),
+		      LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64 |
+		      LUO_PCI_DRIVER_OVERRIDE, LUO_ABI_ALWAYS),
 	LUO_ABI_FIELDS(struct luo_pci_device, vf_buses, owner),
 };
 

@@ -53,6 +53,10 @@ static bool ready;
 module_param(ready, bool, 0644);
 MODULE_PARM_DESC(ready, "what a deferred file waits for is there");
 
+static int quiesce_err;
+module_param(quiesce_err, int, 0644);
+MODULE_PARM_DESC(quiesce_err, "errno that quiescing returns");
+
 static int nflbs = 2;
 module_param(nflbs, int, 0444);
 MODULE_PARM_DESC(nflbs, "how many shared objects the handler depends on");
@@ -547,6 +551,14 @@ static bool lut_can_finish(struct liveupdate_file_op_args *args)
 	return can;
 }
 
+static int lut_quiesce(struct liveupdate_file_op_args *args)
+{
+	struct lut_ser *ser = phys_to_virt(args->serialized_data);
+
+	lut_say("quiesce %s %d\n", ser->name, -quiesce_err);
+	return -quiesce_err;
+}
+
 static const char *lut_how_finished(struct liveupdate_file_op_args *args,
 				    struct lut_ser *ser)
 {
@@ -578,6 +590,7 @@ static const struct liveupdate_file_ops lut_file_ops = {
 	.unfreeze	= lut_unfreeze,
 	.retrieve	= lut_retrieve,
 	.can_finish	= lut_can_finish,
+	.quiesce	= lut_quiesce,
 	.finish		= lut_finish,
 	.owner		= THIS_MODULE,
 };

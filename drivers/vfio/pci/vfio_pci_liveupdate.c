@@ -689,6 +689,16 @@ out_free:
 	return err;
 }
 
+/* By closing the file vfio_pci_liveupdate_disable() was called, if need be. */
+static void vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_incoming *incoming = args->private_data;
+
+	scoped_guard(mutex, &incoming->vdev->vdev.dev_set->lock)
+		incoming->vdev->incoming = NULL;
+	kvfree(incoming);
+}
+
 /*
  * The same capabilities at the same places, or a guest would write elsewhere.
  * Return: where they differ, 0 if they do not.
@@ -850,14 +860,27 @@ out_power:
 
 /**
  * vfio_pci_liveupdate_disable - Undo vfio_pci_liveupdate_enable().
- * @vdev: The device, incoming. Its BARs may be mapped.
+ * @vdev: The device, incoming. Its BARs may be mapped, its interrupts enabled.
  *
- * Nothing is written to the device: it goes on, and can be bound again.
+ * The device goes on, and can be bound again. Only its interrupts are written to,
+ * if the user has enabled any.
  *
  * Context: The set's lock is held.
  */
 void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 {
+	struct pci_liveupdate_bypass bypass;
+
+	if (vdev->irq_type != VFIO_PCI_NUM_IRQS) {
+		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
+		vfio_pci_core_disable_events(vdev);
+		/* As it was handed over: nobody handles it. */
+		if (vdev->pci_2_3)
+			pci_intx(vdev->pdev, 0);
+		pci_liveupdate_owner_end(vdev->pdev, &bypass);
+	} else {
+		vfio_pci_core_disable_events(vdev);
+	}
 	vdev->incoming->adopted = false;
 	vfio_pci_core_unmap_bars(vdev);
 	vfio_config_free(vdev);
@@ -919,6 +942,12 @@ static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 	       vfio_pci_liveupdate_is_mapped(incoming);
 }
 
+/* Also for a device that could not be retrieved: PCI knows which one it is. */
+static int vfio_pci_liveupdate_quiesce(struct liveupdate_file_op_args *args)
+{
+	return pci_liveupdate_quiesce(pci_liveupdate_token_of(args->serialized_data));
+}
+
 static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
@@ -932,12 +961,6 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 		vdev->incoming = NULL;
 	}
 
-	/*
-	 * The file is closed some time after this, the VM's memory may be freed
-	 * before: a device whose owner has gone must not write to it any more.
-	 */
-	if (!adopted || file_count(args->file) == 1)
-		pci_liveupdate_quiesce(token);
 	pci_liveupdate_finish(token);
 
 	/* One that was given up is probed anew, and gets a new struct. */
@@ -960,7 +983,9 @@ static struct liveupdate_file_ops vfio_pci_liveupdate_file_ops = {
 	.freeze = vfio_pci_liveupdate_freeze,
 	.unfreeze = vfio_pci_liveupdate_unfreeze,
 	.retrieve = vfio_pci_liveupdate_retrieve,
+	.unretrieve = vfio_pci_liveupdate_unretrieve,
 	.can_finish = vfio_pci_liveupdate_can_finish,
+	.quiesce = vfio_pci_liveupdate_quiesce,
 	.finish = vfio_pci_liveupdate_finish,
 	.get_id = vfio_pci_liveupdate_get_id,
 };

@@ -51,7 +51,7 @@ enum luo_pci_kind {
 };
 
 /**
- * enum luo_pci_flags - what cannot be read without a write
+ * enum luo_pci_flags - what cannot be read of the device without a write
  *
  * @LUO_PCI_INTX_STUCK: Interrupt Disable in Command cannot be changed. To find
  *                      out one has to change it.
@@ -59,12 +59,15 @@ enum luo_pci_kind {
  * @LUO_PCI_PREF_WINDOW: The bridge has a prefetchable window.
  * @LUO_PCI_PREF_64: The prefetchable window has 64 bits. A window that is not
  *                   in use reads as one that is not there, unless it is opened.
+ * @LUO_PCI_DRIVER_OVERRIDE: driver_override named the function's driver. Without
+ *                           it an abandoned function would get another driver.
  */
 enum luo_pci_flags {
 	LUO_PCI_INTX_STUCK		= 1 << 0,
 	LUO_PCI_IO_WINDOW		= 1 << 1,
 	LUO_PCI_PREF_WINDOW		= 1 << 2,
 	LUO_PCI_PREF_64			= 1 << 3,
+	LUO_PCI_DRIVER_OVERRIDE		= 1 << 4,
 };
 
 #define LUO_PCI_WINDOWS		5

@@ -9,6 +9,7 @@
  *	lu_vmm -s 2		in the next kernel: continue the same guest
  *	lu_vmm [-s 1] -l -p	and its device is preserved with it
  *	lu_vmm -s 2 -p
+ *	lu_vmm [-s 1] -l -p --apart	in two sessions, for lu_abandon
  *	lu_vmm --idle SECONDS	no update, only the guest at work
  *
  * The guest stands still for as short as possible: before the kexec all that can
@@ -42,6 +43,7 @@
 #include "lu_vmm.h"
 
 #define SESSION			"lu-vmm"
+#define DEVICE_SESSION		"lu-vmm-device"
 #define TOKEN_RAM		1
 #define TOKEN_STATE		2
 #define TOKEN_DEVICE		3
@@ -193,6 +195,19 @@ static void set_up(struct vmm *v)
 
 /* --- stage 1 -------------------------------------------------------------- */
 
+static void preserve_apart(struct vmm *v, int luo)
+{
+	int session = luo_create_session(luo, DEVICE_SESSION), err;
+
+	if (session < 0)
+		lu_die("cannot create the session " DEVICE_SESSION ": %s",
+		       strerror(-session));
+	err = luo_session_preserve_fd(session, v->device.fd, TOKEN_DEVICE);
+	if (err)
+		lu_die("LUO does not preserve the device: %s, see the kernel log",
+		       strerror(-err));
+}
+
 /* The session stays open: closing it would end the preservation. */
 static void preserve_vm(struct vmm *v)
 {
@@ -205,13 +220,15 @@ static void preserve_vm(struct vmm *v)
 	if (session < 0)
 		lu_die("cannot create the session " SESSION ": %s",
 		       strerror(-session));
+	if (v->opt.apart)
+		preserve_apart(v, luo);
 	err = luo_session_preserve_fd(session, v->ram_fd, TOKEN_RAM);
 	if (!err)
 		err = luo_session_preserve_fd(session, v->state_fd, TOKEN_STATE);
 	if (err)
 		lu_die("LUO does not preserve the VM's memory: %s",
 		       strerror(-err));
-	if (v->opt.device)
+	if (v->opt.device && !v->opt.apart)
 		err = luo_session_preserve_fd(session, v->device.fd,
 					      TOKEN_DEVICE);
 	if (err)

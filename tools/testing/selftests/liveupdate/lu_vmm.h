@@ -21,6 +21,7 @@ struct options {
 	const char *die;	/* at which step, NULL: at none */
 	bool canary;
 	bool huge;
+	bool apart;		/* the device in a session of its own, first */
 	bool fault;		/* of the device's DMA, before anything is measured */
 	bool errors;		/* of the device are expected */
 	bool stop;		/* only ask the VMM that runs to stop its VM */

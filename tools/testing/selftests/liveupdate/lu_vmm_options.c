@@ -21,6 +21,7 @@ static void __noreturn explain_usage(void)
 		"                     (default 300 with an observer, else 0)\n"
 		"  --fault            stage 1: the device first touches what is not mapped,\n"
 		"                     which the observer and the kernel must see\n"
+		"  --apart            preserve the device first, in another session\n"
 		"  --huge             VM memory in folios of 2 MiB\n"
 		"  --idle SECONDS     no update: let the guest work and check it\n"
 		"  --die STEP         be killed when 'preserved', 'retrieved' or 'bound'\n"
@@ -45,6 +46,7 @@ struct options parse(int argc, char *argv[])
 {
 	static const struct option longs[] = {
 		{ "huge", no_argument, NULL, 'H' },
+		{ "apart", no_argument, NULL, 'Z' },
 		{ "fault", no_argument, NULL, 'X' },
 		{ "idle", required_argument, NULL, 'i' },
 		{ "alone", required_argument, NULL, 'a' },
@@ -82,6 +84,9 @@ struct options parse(int argc, char *argv[])
 			break;
 		case 'H':
 			o.huge = true;
+			break;
+		case 'Z':
+			o.apart = true;
 			break;
 		case 'X':
 			o.fault = true;

@@ -708,11 +708,59 @@ static void lookup_after(void)
 
 /* --- finish: who can, and what happens to who cannot */
 
+#define MEMORY_SIZE	(64L << 20)
+
+static int new_memory(void)
+{
+	int fd = memfd_create("memory", 0);
+
+	if (fd < 0 || ftruncate(fd, MEMORY_SIZE))
+		fail_exit("cannot create a memfd");
+	return fd;
+}
+
+/* The number behind @key in a file of lines "key number", or "key: number". */
+static long number_of(const char *path, const char *key)
+{
+	FILE *f = fopen(path, "r");
+	size_t len = strlen(key);
+	char line[256];
+	long value = -1;
+
+	if (!f)
+		fail_exit("cannot open %s", path);
+	while (value < 0 && fgets(line, sizeof(line), f)) {
+		if (!strncmp(line, key, len) && strchr(": ", line[len]))
+			value = atol(line + len + 1);
+	}
+	fclose(f);
+	return value;
+}
+
+static long free_bytes(void)
+{
+	return number_of("/proc/meminfo", "MemFree") << 10;
+}
+
+/* Each CPU keeps some of the change to itself until it is asked. */
+static long pinned_pages(void)
+{
+	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
+
+	if (!f || fputs("1", f) < 0 || fclose(f))
+		fail_exit("cannot refresh the statistics");
+	return number_of("/proc/vmstat", "nr_foll_pin_acquired") -
+	       number_of("/proc/vmstat", "nr_foll_pin_released");
+}
+
 static void finish_before(void)
 {
 	int session;
 
 	set_plan(1);
+	session = new_session("memory");
+	must(luo_session_preserve_fd(session, new_memfd(), 1), "preserve");
+	must(luo_session_preserve_fd(session, new_memory(), 2), "preserve");
 	session = new_session("finish");
 	preserve_file(session, 1, "untouched", "busy", NULL);
 	preserve_file(session, 2, "failed", "busy", "fail retrieve 5", NULL);
@@ -790,9 +838,22 @@ static int agent_that_dies(const char *name, __u64 token, __u64 kept)
 static void finish_after(void)
 {
 	int session, taken, used, again;
+	long free, pinned;
 
-	set_plan(12);
+	set_plan(20);
 	insert_module("");
+
+	/* Nobody knows yet whether the test files are devices. */
+	free = free_bytes();
+	session = get_session("memory");
+	close(must(luo_session_retrieve_fd(session, 1), "retrieve"));
+	pinned = pinned_pages();
+	result_is(luo_session_finish(session), 0,
+		  "memory in a session of its own can be finished");
+	close(session);
+	result(pinned_pages() == pinned && free_bytes() < free + MEMORY_SIZE / 2,
+	       "and is kept while there are devices in others");
+
 	used = agent_that_dies("finish", 5, 3);
 	session = luo_retrieve_session(luo, "finish");
 	result(session >= 0, "a session whose agent died can be retrieved");
@@ -828,15 +889,35 @@ static void finish_after(void)
 	else
 		must_command(used, "take");
 
+	set_parameter("quiesce_err", "5");
+	mark_log();
+	result_is(luo_session_finish(session), -EIO,
+		  "a device that cannot be stopped holds the session, too");
+	result_log("all others are stopped, and nothing is finished",
+		   "can_finish taken 1\ncan_finish used 1\n"
+		   "quiesce closed -5\nquiesce failed -5\n"
+		   "quiesce untouched -5\n");
+	close(session);
+	session = luo_retrieve_session(luo, "finish");
+	result(session >= 0, "it can be retrieved again, too");
+	result(pinned_pages() == pinned && free_bytes() < free + MEMORY_SIZE / 2,
+	       "no memory is released");
+
+	set_parameter("quiesce_err", "0");
 	mark_log();
 	result_is(luo_session_finish(session), 0, "then it can be finished");
-	result_log("the last preserved first, each as it stands",
+	result_log("stopped first, the last preserved first, each as it stands",
 		   "can_finish taken 1\ncan_finish used 1\n"
+		   "quiesce closed 0\nquiesce failed 0\n"
+		   "quiesce untouched 0\n"
 		   "finish used taken\nfinish taken taken\n"
 		   "finish closed given-up\nfinish failed failed\n"
 		   "finish untouched untouched\n"
 		   "retrieve shared1 101 0\nfinish shared1\n"
 		   "retrieve shared0 100 0\nfinish shared0\n");
+	result(pinned_pages() == pinned - 1, "memory that was retrieved is released");
+	result(free_bytes() > free + MEMORY_SIZE / 2,
+	       "and so is memory that was not");
 	ksft_finished();
 }
 
@@ -867,7 +948,7 @@ static void shared_after(void)
 	result_is(luo_session_finish(session), 0,
 		  "a session nobody looked into can be finished");
 	result_log("and the shared state waits for the other file",
-		   "finish a untouched\n");
+		   "quiesce a 0\nfinish a untouched\n");
 	close(session);
 	result(!syscall(SYS_delete_module, "liveupdate_file", O_NONBLOCK),
 	       "the module can be unloaded in between");
@@ -879,7 +960,7 @@ static void shared_after(void)
 	result_is(luo_session_finish(session), 0,
 		  "the other session can be finished, too");
 	result_log("shared state is released, or was by whoever failed",
-		   "finish b untouched\nretrieve shared1 101 -5\n"
+		   "quiesce b 0\nfinish b untouched\nretrieve shared1 101 -5\n"
 		   "retrieve shared0 100 0\nfinish shared0\n");
 	ksft_finished();
 }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sessions of lu_vmm in the next kernel that are abandoned, or taken over after
+ * their owner died.
+ *
+ *	lu_abandon close SESSION...	retrieves and closes sessions
+ *	lu_abandon apart BDF		after lu_vmm -s 1 -l -p --apart: the memory's
+ *					session is abandoned before the device's
+ *	lu_abandon held BDF		a process holds the device's file when the
+ *					owner of the session dies
+ *	lu_abandon again BDF		the owner dies when it has bound the device,
+ *					the next one takes it over, finishes, and
+ *					ends at once
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+
+#include "lu_die.h"
+#include "lu_guest.h"
+#include "lu_igb.h"
+#include "lu_memory.h"
+#include "lu_pci.h"
+#include "lu_state.h"
+#include "lu_update.h"
+#include "lu_vfio.h"
+
+#define SESSION		"lu-vmm"
+#define DEVICE_SESSION	"lu-vmm-device"
+#define TOKEN_RAM	1
+#define TOKEN_STATE	2
+#define TOKEN_DEVICE	3
+#define BAR0_SIZE	0x20000
+#define WHILE_US	500000
+
+static int get_session(const char *name)
+{
+	int luo = luo_open_device(), session;
+
+	if (luo < 0)
+		lu_die_errno("cannot open %s", LUO_DEVICE);
+	session = luo_retrieve_session(luo, name);
+	if (session < 0)
+		lu_die("no session %s: %s", name, strerror(-session));
+	close(luo);
+	return session;
+}
+
+static int get_file(int session, int token)
+{
+	int fd = luo_session_retrieve_fd(session, token);
+
+	if (fd < 0)
+		lu_die("no file with token %d: %s", token, strerror(-fd));
+	return fd;
+}
+
+static long statistic(const char *key)
+{
+	FILE *f = fopen("/proc/vmstat", "r");
+	size_t len = strlen(key);
+	char line[128];
+	long value = -1;
+
+	if (!f)
+		lu_die_errno("cannot open /proc/vmstat");
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, len) && line[len] == ' ')
+			value = atol(line + len + 1);
+	fclose(f);
+	if (value < 0)
+		lu_die("/proc/vmstat does not have %s", key);
+	return value;
+}
+
+/* Each CPU keeps some of the change to itself until it is asked. */
+static long pinned_folios(void)
+{
+	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
+
+	if (!f || fputs("1", f) < 0 || fclose(f))
+		lu_die_errno("cannot refresh the statistics");
+	return statistic("nr_foll_pin_acquired") -
+	       statistic("nr_foll_pin_released");
+}
+
+static bool runs(const char *bdf)
+{
+	return lu_pci_command(bdf) & PCI_COMMAND_MASTER;
+}
+
+static void close_sessions(char **names)
+{
+	for (; *names; names++) {
+		close(get_session(*names));
+		ksft_print_msg("%s is closed\n", *names);
+	}
+}
+
+/* --- the memory in another session than the device ------------------------ */
+
+static void apart(const char *bdf)
+{
+	long before = pinned_folios(), kept;
+	int session = get_session(SESSION);
+	int ram = get_file(session, TOKEN_RAM);
+	int state = get_file(session, TOKEN_STATE);
+
+	ksft_set_plan(3);
+	close(ram);
+	close(state);
+	lu_result_is(luo_session_finish(session), 0,
+		     "the memory's session can be finished");
+	close(session);
+	usleep(WHILE_US);
+	kept = pinned_folios() - before;
+	ksft_print_msg("%ld folios are kept\n", kept);
+	ksft_test_result(runs(bdf) && kept > 0,
+			 "its memory is kept while the device runs\n");
+	close(get_session(DEVICE_SESSION));
+	kept = pinned_folios() - before;
+	ksft_test_result(!runs(bdf) && !kept,
+			 "when the device is stopped it is free\n");
+}
+
+/* --- an owner that dies ---------------------------------------------------- */
+
+static void dies(void)
+{
+	fflush(stdout);
+	kill(getpid(), SIGKILL);
+}
+
+static void await(pid_t pid)
+{
+	int status;
+
+	if (waitpid(pid, &status, 0) != pid || !WIFSIGNALED(status))
+		lu_die("the owner did not come so far as to be killed");
+}
+
+/* The process that holds a file is told to end through the pipe. */
+static void held(const char *bdf)
+{
+	int session, go[2];
+	char byte;
+	pid_t pid;
+
+	ksft_set_plan(3);
+	fflush(stdout);
+	if (pipe(go))
+		lu_die_errno("pipe");
+	pid = fork();
+	if (!pid) {
+		session = get_session(SESSION);
+		get_file(session, TOKEN_DEVICE);
+		if (!fork()) {
+			close(session);
+			close(go[1]);
+			exit(read(go[0], &byte, 1) > 0);
+		}
+		dies();
+	}
+	await(pid);
+
+	session = get_session(SESSION);
+	lu_result_is(luo_session_finish(session), -EBUSY,
+		     "the session is not finished while somebody holds the device");
+	ksft_test_result(runs(bdf), "the device runs on\n");
+	/* As a kexec does it, and whoever else wants the device's lock. */
+	lu_result_is(lu_write_text(bdf, "remove", "1"), -EBUSY,
+		     "nobody waits for it with its lock");
+	close(go[1]);
+}
+
+static struct lu_igb_regs registers(struct lu_vfio *device)
+{
+	lu_vfio_map_bar0(device, BAR0_SIZE);
+	return lu_igb_read(device->bar0, lu_vfio_command(device));
+}
+
+static void take_over(struct lu_vfio *device, const char *bdf, int session)
+{
+	lu_vfio_take_over(device, bdf, get_file(session, TOKEN_DEVICE));
+	lu_vfio_attach(device);
+	lu_vfio_map_memory(device, get_file(session, TOKEN_RAM), LU_RAM_SIZE,
+			   LU_RAM_BASE);
+}
+
+static void again(const char *bdf)
+{
+	struct lu_igb_regs *old, now;
+	struct lu_vfio device;
+	int session;
+	pid_t pid;
+
+	ksft_set_plan(4);
+	fflush(stdout);
+	session = get_session(SESSION);
+	old = &((struct lu_state *)lu_memory_map(get_file(session, TOKEN_STATE),
+						 LU_STATE_FILE_SIZE))->device;
+	pid = fork();
+	if (!pid) {
+		take_over(&device, bdf, session);
+		if (lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX,
+				     VFIO_IRQ_SET_DATA_EVENTFD, eventfd(0, 0)))
+			lu_die_errno("VFIO_DEVICE_SET_IRQS");
+		dies();
+	}
+	await(pid);
+	ksft_test_result(runs(bdf), "the device runs on when its owner has died\n");
+
+	take_over(&device, bdf, session);
+	ksft_test_result_pass("another one can bind it\n");
+	now = registers(&device);
+	ksft_test_result(now.ring_address == old->ring_address &&
+			 now.rctl == old->rctl && now.command == old->command &&
+			 now.queue_control == old->queue_control,
+			 "it is as it was\n");
+	lu_result_is(luo_session_finish(session), 0, "and finish");
+}
+
+int main(int argc, char *argv[])
+{
+	static const struct {
+		const char *name;
+		void (*run)(const char *bdf);
+	} tests[] = {
+		{ "apart", apart }, { "held", held }, { "again", again },
+	};
+
+	if (argc < 3)
+		lu_die("usage: lu_abandon close SESSION... | apart|held|again BDF");
+	if (!strcmp(argv[1], "close")) {
+		close_sessions(argv + 2);
+		return 0;
+	}
+	ksft_print_header();
+	for (unsigned int i = 0; i < sizeof(tests) / sizeof(*tests); i++) {
+		if (strcmp(tests[i].name, argv[1]))
+			continue;
+		tests[i].run(argv[2]);
+		ksft_finished();
+	}
+	lu_die("there is no test '%s'", argv[1]);
+}
