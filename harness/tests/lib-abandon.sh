@@ -3,6 +3,16 @@
 . "$TESTS/lib-live.sh"
 program liveupdate/lu_abandon
 
+# abandoned_stage: two sessions, and a driver that driver_override has chosen.
+abandoned_stage()
+{
+	stage 1 <<'SH'
+echo vfio-pci > /sys/bus/pci/devices/0000:01:00.0/driver_override
+echo 0000:01:00.0 > /sys/bus/pci/drivers_probe
+lu_vmm -s 1 -l -p --huge --apart
+SH
+}
+
 # The device and its memory are abandoned in two sessions, the memory first. Then
 # the driver is as the administrator wants it.
 ABANDONED='

@@ -153,22 +153,25 @@ static void await(pid_t pid)
 /* The process that holds a file is told to end through the pipe. */
 static void held(const char *bdf)
 {
-	int session, go[2];
+	int session, device, go[2], gone[2];
 	char byte;
 	pid_t pid;
 
 	ksft_set_plan(3);
 	fflush(stdout);
-	if (pipe(go))
+	if (pipe(go) || pipe(gone))
 		lu_die_errno("pipe");
 	pid = fork();
 	if (!pid) {
 		session = get_session(SESSION);
-		get_file(session, TOKEN_DEVICE);
+		device = get_file(session, TOKEN_DEVICE);
 		if (!fork()) {
 			close(session);
 			close(go[1]);
-			exit(read(go[0], &byte, 1) > 0);
+			if (read(go[0], &byte, 1) > 0)
+				exit(1);
+			close(device);
+			exit(0);
 		}
 		dies();
 	}
@@ -181,7 +184,12 @@ static void held(const char *bdf)
 	/* As a kexec does it, and whoever else wants the device's lock. */
 	lu_result_is(lu_write_text(bdf, "remove", "1"), -EBUSY,
 		     "nobody waits for it with its lock");
+	/* It cannot be finished, so it can be retrieved again. */
+	close(session);
 	close(go[1]);
+	close(gone[1]);
+	if (read(gone[0], &byte, 1))
+		lu_die("the holder is still there");
 }
 
 static struct lu_igb_regs registers(struct lu_vfio *device)
