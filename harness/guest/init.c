@@ -255,7 +255,7 @@ static pid_t start_stage(int stage, int out)
 	dup2(out, 2);
 	close(out);
 	hand_on_channel();
-	setenv("PATH", "/host/bin:/bin", 1);
+	setenv("PATH", "/programs:/host/bin:/bin", 1);
 	setenv("HOME", "/tmp", 1);
 	snprintf(script, sizeof(script), "/host/stage%d", stage);
 	if (chdir("/tmp"))

@@ -8,6 +8,7 @@ append vfio.enable_unsafe_noiommu_mode=1
 [ "$FLAVOUR" = kasan ] && rate 25 || rate 100
 program liveupdate/lu_vmm liveupdate/lu_forgot
 leaves 'enable 1 -> 2$' 'a bridge counts as enabled for the function below and for its port driver'
+leaves 'config/000 .........3..................01.. -> .........7' 'a bridge above a function that was enabled is a bus master'
 
 # live: one update, nothing of which the device may notice.
 live()

@@ -304,7 +304,7 @@ static struct kunit_suite memfd_outgoing_suite = {
 
 static struct memfd_kunit_ser *memfd_kunit_in;
 
-/* Retrieve, with @check look at what was retrieved, and finish, as LUO does. */
+/* Retrieve, look at the file with @check, finish and release, as LUO does. */
 static int memfd_kunit_use(u64 handle,
 			   void (*check)(struct kunit *test, struct file *file),
 			   struct kunit *test)
@@ -323,6 +323,7 @@ static int memfd_kunit_use(u64 handle,
 	ops->finish(&args);
 	if (!err)
 		fput(args.file);
+	ops->release(&args);
 
 	return err;
 }
