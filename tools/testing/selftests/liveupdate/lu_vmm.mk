@@ -47,13 +47,12 @@ $(LU_OUTPUT)/lu_guest_code.bin: $(LU_OUTPUT)/lu_guest_code.elf
 $(LU_OUTPUT)/lu_guest_blob.o: lu_guest_blob.S $(LU_OUTPUT)/lu_guest_code.bin
 	$(CC) -I$(LU_OUTPUT) -c $< -o $@
 
-$(LU_OUTPUT)/%.o: %.c | $(LU_OUTPUT)
-	$(CC) $(CFLAGS) $(CPPFLAGS) $(TARGET_ARCH) -MD -c $< -o $@
+# All headers: a compiler cache may write dependencies that make does not match.
+$(LU_OUTPUT)/%.o: %.c $(wildcard lu_*.h) | $(LU_OUTPUT)
+	$(CC) $(CFLAGS) $(CPPFLAGS) $(TARGET_ARCH) -c $< -o $@
 
 $(LU_PROGS): $(OUTPUT)/%: $(LU_OUTPUT)/%.o $(LU_O) $(LIBLIVEUPDATE_O)
 	$(CC) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(TARGET_ARCH) $^ $(LDLIBS) -lpthread -o $@
-
--include $(wildcard $(LU_OUTPUT)/*.d)
 
 else
 $(info lu_vmm: skipped, its guest is x86 code and ARCH is $(ARCH))
