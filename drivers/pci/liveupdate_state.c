@@ -112,7 +112,9 @@ static u16 pci_state_flags(struct pci_dev *dev)
 		flags |= LUO_PCI_PREF_WINDOW;
 	if (dev->pref_64_window)
 		flags |= LUO_PCI_PREF_64;
-	if (device_has_driver_override(&dev->dev))
+	/* While a device is set up, its locks do not exist yet. */
+	if (device_is_registered(&dev->dev) &&
+	    device_has_driver_override(&dev->dev))
 		flags |= LUO_PCI_DRIVER_OVERRIDE;
 
 	return flags;
