@@ -23,10 +23,10 @@ reset_declaration()
 	RATE=0 APPEND='' IOMMU='intel-iommu,intremap=on' CPU=max,la57=off
 	PORTS=0 DEVICES=() PROGRAMS=() MODULES=() EXPECT=() OBSERVE=() SKIP='' FAILS=''
 	STAGE_APPEND=() STAGES=() ICOUNT=() MAY_SKIP=() PREFLIGHT=() LEAVES=()
+	# 7.3's own test of KHO is built in and preserves memory in the first kernel.
+	[ "$FLAVOUR" = fast ] || LEAVES=('preserved_pages')
 	# KASAN's shadow is allocated from KHO's scratch and counted into its
 	# size: left to itself the scratch is now and then too large to be had.
-	# 7.3's own test of KHO, built in there, preserves memory in the first kernel.
-	[ "$FLAVOUR" = fast ] || LEAVES=('preserved_pages')
 	[ "$FLAVOUR" != kasan ] ||
 		MEMORY=2560M APPEND=' kho_scratch=640M,64M,64M'
 }
