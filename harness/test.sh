@@ -214,7 +214,7 @@ collect_results()
 # run to run. The pristine kernel's own selftests are only counted.
 points_of()
 {
-	sed -E 's/^(not )?ok //; s/ # SKIP.*//; s/ \(is [^)]*\)$//' "$1" |
+	sed -nE '/^(not )?ok /!d; s/^(not )?ok //; s/ # SKIP.*//; s/ \(is [^)]*\)$//; p' "$1" |
 		awk '
 		/^base-/ { sub(/:.*/, ""); counted[$0]++; next }
 		{ gsub(/[0-9]+(\.[0-9]+)?/, "N"); print }

@@ -145,8 +145,11 @@ static void pinned_pages(state_line line, const char *when)
 {
 	unsigned long long acquired = 0, released = 0, n;
 	char name[64];
-	FILE *f = fopen("/proc/vmstat", "r");
+	FILE *f;
 
+	/* Each CPU keeps some of the changes to itself until it is asked. */
+	write_text("/proc/sys/vm/stat_refresh", "1");
+	f = fopen("/proc/vmstat", "r");
 	while (f && fscanf(f, "%63s %llu", name, &n) == 2) {
 		if (!strcmp(name, "nr_foll_pin_acquired"))
 			acquired = n;
@@ -194,12 +197,12 @@ static void release(state_line line, const char *when, const char *name)
 
 /*
  * The test's own doing is undone: functions it gave to vfio-pci are released.
- * Whatever sleeps after that gets half a second for it.
+ * Whatever sleeps after that gets a second for it.
  */
 void state_settle(void)
 {
-	struct timespec half = { .tv_nsec = 500000000 };
+	struct timespec second = { .tv_sec = 1 };
 
 	each(PCI, NULL, NULL, release);
-	nanosleep(&half, NULL);
+	nanosleep(&second, NULL);
 }
