@@ -26,6 +26,13 @@ static bool exists(const char *bdf, const char *name)
 	return !access(path, F_OK);
 }
 
+/* Device Status is never 0. */
+static bool has_forgotten(const struct lu_igb_regs *regs)
+{
+	return regs->status && regs->status != 0xffffffff &&
+	       !(regs->rctl & RCTL_EN);
+}
+
 int main(int argc, char *argv[])
 {
 	struct lu_igb_regs regs;
@@ -40,19 +47,18 @@ int main(int argc, char *argv[])
 		usleep(100000);
 	while (exists(argv[1], "driver"))
 		lu_write_text(argv[1], "driver/unbind", argv[1]);
-	/* A reset that is still to come comes soon. */
+	/* A reset that is still to come comes soon, and switches decoding off. */
 	bar = lu_pci_map_bar0(argv[1], BAR0_SIZE);
 	regs = lu_igb_read(bar, 0);
-	for (int tries = 0; tries < 50 && regs.rctl & RCTL_EN; tries++) {
+	for (int tries = 0; tries < 50 && !has_forgotten(&regs); tries++) {
 		usleep(100000);
+		lu_pci_enable(argv[1], false);
+		lu_pci_enable(argv[1], true);
 		regs = lu_igb_read(bar, 0);
 	}
 	ksft_print_msg("status %#x, receive control %#x\n", regs.status,
 		       regs.rctl);
-	/* Device Status is never 0. */
-	ksft_test_result(regs.status && regs.status != 0xffffffff &&
-			 !(regs.rctl & RCTL_EN),
-			 "%s has forgotten its rings\n", argv[1]);
+	ksft_test_result(has_forgotten(&regs), "%s has forgotten its rings\n", argv[1]);
 	lu_pci_enable(argv[1], false);
 	/* What its owner has set before the update, and is kept. */
 	lu_write_text(argv[1], "driver_override", "\n");
