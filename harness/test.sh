@@ -133,11 +133,13 @@ longest_first()
 {
 	touch "$DURATIONS"
 	awk '
-	NR == FNR { took[$1] = $2; next }
+	FILENAME == ARGV[1] { took[$1] = $2; next }
 	{
 		label = $1 == "vm" && $3 != "fast" ? $2 "." $3 : $2
 		guess = $1 == "host" ? 100 : $3 == "fast" ? 10 : 50
-		print (label in took ? took[label] : guess), $0
+		if (label in took)
+			guess = took[label]
+		print guess, $0
 	}' "$DURATIONS" "$RESULTS/plan" | sort -s -k1,1nr | cut -d' ' -f2-
 }
 
@@ -310,8 +312,9 @@ report_times()
 	sort -k2,2nr "$RESULTS/times" | awk -v all=$all -v built=$built -v parallel=$PARALLEL '
 	{ sum += $2; if (NR <= 10) top = top sprintf("  %5d s  %s\n", $2, $1) }
 	END {
+		busy = 100 * sum / parallel / (all - built + 1)
 		printf "Time: %d s, of which building %d s; %d runs took %d s, %d at a time (%d%% busy). The longest:\n%s",
-			all, built, NR, sum, parallel, all > built ? 100 * sum / parallel / (all - built) : 0, top
+			all, built, NR, sum, parallel, busy, top
 	}'
 }
 
@@ -357,7 +360,8 @@ build_for_plan
 BUILT=$(date +%s)
 step "$(wc -l <"$RESULTS/plan") tests, $PARALLEL at a time, the longest first"
 : >"$RESULTS/times"
-longest_first | xargs -P "$PARALLEL" -L 1 "$0" --one || true
+longest_first >"$RESULTS/order"
+xargs -r -a "$RESULTS/order" -P "$PARALLEL" -L 1 "$0" --one || true
 collect_results
 compare_points
 report_times
