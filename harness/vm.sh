@@ -273,8 +273,7 @@ translate_iommu()
 	IOMMU=$out
 }
 
-# The machine's first user space and, behind it, the declared programs: they start
-# much faster from memory than from the host's directory.
+# The machine's first user space and, behind it, the declared programs.
 fill_initrd()
 {
 	local programs=$DIR/programs program

@@ -142,7 +142,7 @@ static BLOCKING_NOTIFIER_HEAD(device_unbind_notifiers);
 /**
  * device_unbind_notifier_register - Be asked before a user unbinds a device
  * @nb: Called with the device and its lock held, for devices of all buses. An
- *      errno, by notifier_from_errno(), refuses it. Stays for ever.
+ *      errno, by notifier_from_errno(), refuses it. It is never unregistered.
  *
  * Context: Sleeps.
  * Return: 0.

@@ -201,7 +201,7 @@ EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_preserve, "IOMMUFD");
 
 /**
  * iommufd_liveupdate_unpreserve - Undo iommufd_liveupdate_preserve()
- * @idev: The device, attached as it was then.
+ * @idev: The device, attached as at iommufd_liveupdate_preserve().
  *
  * Context: As iommufd_liveupdate_preserve().
  */
@@ -289,7 +289,7 @@ static int iommufd_liveupdate_check_iopt(struct io_pagetable *iopt,
  *
  * Context: Process context. The caller serializes attaching and detaching. The
  *          answer holds until the owner changes the IOAS.
- * Return: 0 if all of the area is mapped as it was, else -EBUSY.
+ * Return: 0 if all of the area is mapped as before, else -EBUSY.
  */
 int iommufd_liveupdate_check_mapped(struct iommufd_device *idev,
 				    const struct iommufd_liveupdate_area *area,
