@@ -31,6 +31,7 @@
 #include "lu_guest.h"
 #include "lu_igb.h"
 #include "lu_memory.h"
+#include "lu_memstat.h"
 #include "lu_pci.h"
 #include "lu_state.h"
 #include "lu_update.h"
@@ -66,35 +67,6 @@ static int get_file(int session, int token)
 	return fd;
 }
 
-static long statistic(const char *key)
-{
-	FILE *f = fopen("/proc/vmstat", "r");
-	size_t len = strlen(key);
-	char line[128];
-	long value = -1;
-
-	if (!f)
-		lu_die_errno("cannot open /proc/vmstat");
-	while (value < 0 && fgets(line, sizeof(line), f))
-		if (!strncmp(line, key, len) && line[len] == ' ')
-			value = atol(line + len + 1);
-	fclose(f);
-	if (value < 0)
-		lu_die("/proc/vmstat does not have %s", key);
-	return value;
-}
-
-/* Each CPU keeps some of the change to itself until it is asked. */
-static long pinned_folios(void)
-{
-	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
-
-	if (!f || fputs("1", f) < 0 || fclose(f))
-		lu_die_errno("cannot refresh the statistics");
-	return statistic("nr_foll_pin_acquired") -
-	       statistic("nr_foll_pin_released");
-}
-
 static bool runs(const char *bdf)
 {
 	return lu_pci_command(bdf) & PCI_COMMAND_MASTER;
@@ -112,7 +84,7 @@ static void close_sessions(char **names)
 
 static void apart(const char *bdf)
 {
-	long before = pinned_folios(), kept;
+	long before = lu_memstat_pinned(), kept;
 	int session = get_session(SESSION);
 	int ram = get_file(session, TOKEN_RAM);
 	int state = get_file(session, TOKEN_STATE);
@@ -124,12 +96,12 @@ static void apart(const char *bdf)
 		     "the memory's session can be finished");
 	close(session);
 	usleep(WHILE_US);
-	kept = pinned_folios() - before;
+	kept = lu_memstat_pinned() - before;
 	ksft_print_msg("%ld folios are kept\n", kept);
 	ksft_test_result(runs(bdf) && kept > 0,
 			 "its memory is kept while the device runs\n");
 	close(get_session(DEVICE_SESSION));
-	kept = pinned_folios() - before;
+	kept = lu_memstat_pinned() - before;
 	ksft_test_result(!runs(bdf) && !kept,
 			 "when the device is stopped it is free\n");
 }

@@ -28,6 +28,8 @@
 
 #include <libliveupdate.h>
 
+#include "lu_memstat.h"
+
 #define TEST_DEVICE	"/dev/liveupdate-test"
 #define TEST_PARAMETERS	"/sys/module/liveupdate_file/parameters/"
 #define LOG_SIZE	16384
@@ -708,49 +710,15 @@ static void lookup_after(void)
 
 /* --- finish: who can, and what happens to who cannot */
 
-#define MEMORY_SIZE	(64L << 20)
+#define MEMORY_KIB	(64L << 10)
 
 static int new_memory(void)
 {
 	int fd = memfd_create("memory", 0);
 
-	if (fd < 0 || ftruncate(fd, MEMORY_SIZE))
+	if (fd < 0 || ftruncate(fd, MEMORY_KIB << 10))
 		fail_exit("cannot create a memfd");
 	return fd;
-}
-
-/* The number behind @key in a file of lines "key number", or "key: number". */
-static long number_of(const char *path, const char *key)
-{
-	FILE *f = fopen(path, "r");
-	size_t len = strlen(key);
-	char line[256];
-	long value = -1;
-
-	if (!f)
-		fail_exit("cannot open %s", path);
-	while (value < 0 && fgets(line, sizeof(line), f)) {
-		if (!strncmp(line, key, len) && strchr(": ", line[len]))
-			value = atol(line + len + 1);
-	}
-	fclose(f);
-	return value;
-}
-
-static long free_bytes(void)
-{
-	return number_of("/proc/meminfo", "MemFree") << 10;
-}
-
-/* Each CPU keeps some of the change to itself until it is asked. */
-static long pinned_pages(void)
-{
-	FILE *f = fopen("/proc/sys/vm/stat_refresh", "w");
-
-	if (!f || fputs("1", f) < 0 || fclose(f))
-		fail_exit("cannot refresh the statistics");
-	return number_of("/proc/vmstat", "nr_foll_pin_acquired") -
-	       number_of("/proc/vmstat", "nr_foll_pin_released");
 }
 
 static void finish_before(void)
@@ -844,14 +812,15 @@ static void finish_after(void)
 	insert_module("");
 
 	/* Nobody knows yet whether the test files are devices. */
-	free = free_bytes();
+	free = lu_memstat_free_kib();
 	session = get_session("memory");
 	close(must(luo_session_retrieve_fd(session, 1), "retrieve"));
-	pinned = pinned_pages();
+	pinned = lu_memstat_pinned();
 	result_is(luo_session_finish(session), 0,
 		  "memory in a session of its own can be finished");
 	close(session);
-	result(pinned_pages() == pinned && free_bytes() < free + MEMORY_SIZE / 2,
+	result(lu_memstat_pinned() == pinned &&
+	       lu_memstat_free_kib() < free + MEMORY_KIB / 2,
 	       "and is kept while there are devices in others");
 
 	used = agent_that_dies("finish", 5, 3);
@@ -900,7 +869,8 @@ static void finish_after(void)
 	close(session);
 	session = luo_retrieve_session(luo, "finish");
 	result(session >= 0, "it can be retrieved again, too");
-	result(pinned_pages() == pinned && free_bytes() < free + MEMORY_SIZE / 2,
+	result(lu_memstat_pinned() == pinned &&
+	       lu_memstat_free_kib() < free + MEMORY_KIB / 2,
 	       "no memory is released");
 
 	set_parameter("quiesce_err", "0");
@@ -915,8 +885,9 @@ static void finish_after(void)
 		   "finish untouched untouched\n"
 		   "retrieve shared1 101 0\nfinish shared1\n"
 		   "retrieve shared0 100 0\nfinish shared0\n");
-	result(pinned_pages() == pinned - 1, "memory that was retrieved is released");
-	result(free_bytes() > free + MEMORY_SIZE / 2,
+	result(lu_memstat_pinned() == pinned - 1,
+	       "memory that was retrieved is released");
+	result(lu_memstat_free_kib() > free + MEMORY_KIB / 2,
 	       "and so is memory that was not");
 	ksft_finished();
 }
