@@ -273,20 +273,23 @@ translate_iommu()
 	IOMMU=$out
 }
 
-# The machine's first user space and, behind it, the declared programs.
+# The machine's first user space and, behind it, the stages and the declared
+# programs: what a guest waits for is read from memory.
 fill_initrd()
 {
-	local programs=$DIR/programs program
+	local root=$DIR/initrd program n
 
 	cat "$BUILD/initrd"
-	[ ${#PROGRAMS[@]} -gt 0 ] || return 0
-	mkdir -p "$programs/programs"
-	for program in "${PROGRAMS[@]}"; do
-		cp "$(built "$BUILD/selftests/$program" selftests)" "$programs/programs/" ||
+	mkdir -p "$root/programs"
+	for ((n = 1; n <= ${#IMAGES[@]}; n++)); do
+		echo "${STAGES[n]}" >"$root/stage$n"
+	done
+	for program in ${PROGRAMS[@]+"${PROGRAMS[@]}"}; do
+		cp "$(built "$BUILD/selftests/$program" selftests)" "$root/programs/" ||
 			die "there is no test program $program, see selftests() in harness/kernel.sh."
 	done
-	(cd "$programs" && find programs | cpio -o -H newc --quiet)
-	rm -r "$programs"
+	(cd "$root" && find . | cpio -o -H newc --quiet)
+	rm -r "$root"
 }
 
 # Everything the machine sees of the host: a read-only directory.
@@ -301,7 +304,6 @@ fill_share()
 	cp "$BUILD/selftests/tools/liveupdate-preflight" "$share/lib/"
 	fill_initrd >"$share/initrd"
 	for ((n = 1; n <= ${#IMAGES[@]}; n++)); do
-		echo "${STAGES[n]}" >"$share/stage$n"
 		cmdline "$n" >"$share/cmdline$n"
 		image=$(image_of "${IMAGES[n - 1]}")
 		[ -e "$image" ] || die "there is no kernel $image."

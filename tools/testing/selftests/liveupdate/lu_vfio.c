@@ -16,12 +16,11 @@
 #include "lu_vfio.h"
 
 /* Without an IOMMU the device wants physical addresses, page by page. */
-static bool is_translated(const char *bdf)
+static bool is_translated(struct lu_vfio *dev)
 {
-	char name[64];
-
-	lu_pci_vfio_name(bdf, name, sizeof(name));
-	return strncmp(name, "noiommu-", strlen("noiommu-"));
+	if (!dev->name[0])
+		lu_pci_vfio_name(dev->bdf, dev->name, sizeof(dev->name));
+	return strncmp(dev->name, "noiommu-", strlen("noiommu-"));
 }
 
 int lu_vfio_open_file(const char *bdf)
@@ -55,7 +54,7 @@ void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd)
 	if (dev->iommufd < 0)
 		lu_die_errno("cannot open /dev/iommu");
 	dev->fd = fd;
-	dev->translated = is_translated(bdf);
+	snprintf(dev->bdf, sizeof(dev->bdf), "%s", bdf);
 	bind.iommufd = dev->iommufd;
 	if (ioctl(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		lu_die_errno("VFIO_DEVICE_BIND_IOMMUFD of %s, which must have no other owner",
@@ -119,7 +118,7 @@ uint64_t lu_vfio_dma_address(struct lu_vfio *dev, uint64_t iova)
 		.length = 1,
 	};
 
-	if (dev->translated)
+	if (is_translated(dev))
 		return iova;
 	if (ioctl(dev->iommufd, IOMMU_IOAS_NOIOMMU_GET_PA, &get))
 		lu_die_errno("IOMMU_IOAS_NOIOMMU_GET_PA of %#llx",

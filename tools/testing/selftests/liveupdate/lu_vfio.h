@@ -13,13 +13,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "lu_pci.h"
+
 struct lu_vfio {
 	int fd;
 	int iommufd;
 	uint32_t ioas;
 	uint64_t config_offset;
 	void *bar0;
-	bool translated;
+	char bdf[LU_PCI_BDF_SIZE];
+	char name[64];		/* of its character device, "": not known yet */
 };
 
 /* Opens the function's character device.  Needs vfio-pci bound. */

@@ -373,10 +373,12 @@ static int retrieve_device(struct vmm *v, int session)
 	return fd;
 }
 
+/* What comes next would compete with the guest's first steps for the CPU. */
 static void continue_guest(struct vmm *v)
 {
 	lu_vm_load(&v->vm, &v->state->vcpu);
 	lu_vm_start(&v->vm);
+	await_heart(v, v->found.control.heartbeat);
 }
 
 /* The guest needs its device to be bound, and not yet to be attached. */

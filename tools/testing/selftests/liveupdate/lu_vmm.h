@@ -71,6 +71,9 @@ bool catch_up(struct vmm *v);
 
 bool heart_beats(struct vmm *v);
 
+/* Waits until the guest has gone on from @heartbeat, for at most a second. */
+void await_heart(struct vmm *v, uint32_t heartbeat);
+
 /* --- lu_vmm_tell.c: words for the observer -------------------------------- */
 
 #define tell(...)							\

@@ -86,3 +86,11 @@ bool heart_beats(struct vmm *v)
 	}
 	return false;
 }
+
+void await_heart(struct vmm *v, uint32_t heartbeat)
+{
+	int naps = 10000;
+
+	while (lu_load(&lu_vm_control(v->ram)->heartbeat) == heartbeat && naps--)
+		usleep(100);
+}
