@@ -382,9 +382,12 @@ static void stop_vm(void)
 
 static void __attribute__((noreturn)) start_next_kernel(void)
 {
+	unsigned long long now;
+
 	stop_vm();
-	tell("ktap # cycles at kexec: %llu", cycles());
-	tell("kexec");
+	now = cycles();
+	tell("ktap # cycles at kexec: %llu", now);
+	tell("kexec %llu", now);
 	await_ok("kexec");
 	reboot(RB_KEXEC);
 	give_up("reboot(KEXEC): %s", strerror(errno));
@@ -410,7 +413,7 @@ int main(void)
 	probe_splats(stage, "begin");
 	do_mount("host", "/host", "9p", MS_RDONLY,
 		 "trans=virtio,version=9p2000.L,msize=512000,cache=loose");
-	tell("hello %d", stage);
+	tell("hello %d %llu", stage, cycles());
 	tell("ktap # cycles at user space of kernel %d: %llu", stage, began);
 
 	/* The first stage may try this image. Later, a guest waits for its stage. */

@@ -127,7 +127,8 @@ static const char *on_sync(struct observe *o, char *args)
 
 static const char *on_kexec(struct observe *o, char *args)
 {
-	(void)args;
+	if (*args && !parse_u64(args, &o->channel.kexec_clock))
+		return "it must read 'kexec' or 'kexec CLOCK'";
 	trace_the_gap(o, true);
 	return hold(o, "kexec");
 }
@@ -150,15 +151,18 @@ static const char *on_finished(struct observe *o, char *args)
 
 static const char *on_hello(struct observe *o, char *args)
 {
-	uint64_t n, now = now_ns();
+	char *rest = NULL, *first = strtok_r(args, " ", &rest), *second;
+	uint64_t n, clock = 0, now = now_ns();
 
-	if (!parse_u64(args, &n) || !n || n > MAX_KERNELS)
-		return "it must read 'hello N'";
+	if (!parse_u64(first, &n) || !n || n > MAX_KERNELS ||
+	    (*(second = next_word(&rest)) && !parse_u64(second, &clock)))
+		return "it must read 'hello N' or 'hello N CLOCK'";
 	o->channel.hello = n;
 	o->channel.hello_ns = now;
 	if (o->console.stage < (int)n)
 		o->console.stage = n;
-	phases_enter(&o->phases, PHASE_USER_SPACE, now);
+	if (phases_enter(&o->phases, PHASE_USER_SPACE, now))
+		phases_clock(&o->phases, clock);
 	say(o, "kernel %d is up", (int)n);
 	return NULL;
 }
@@ -282,6 +286,7 @@ void channel_answer(struct observe *o)
 		if (!strcmp(c->held[i], "kexec")) {
 			frames_watch(&o->frames, now_ns());
 			phases_enter(&o->phases, PHASE_SHUTDOWN, now_ns());
+			phases_clock(&o->phases, c->kexec_clock);
 			say(o, "phase shutdown");
 		}
 		answer(o, c->held[i]);

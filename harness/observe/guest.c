@@ -162,6 +162,32 @@ bool guest_pause(const struct guest *g, const struct phases *p,
 	return known;
 }
 
+/*
+ * guest_pause_ours() by the machine's own clock, which the guest and process 1
+ * read. The guest keeps the longest of its pauses.
+ */
+bool guest_pause_clocked(const struct guest *g, const struct phases *p,
+			 double *ours)
+{
+	uint64_t begin = g->last.pause_begin, end = g->last.pause_end;
+	uint64_t kexec = 0, user;
+	size_t i;
+
+	for (i = 0; i < p->n; i++) {
+		if (p->change[i].phase == PHASE_SHUTDOWN)
+			kexec = p->change[i].clock;
+		if (p->change[i].phase != PHASE_USER_SPACE)
+			continue;
+		user = p->change[i].clock;
+		if (!kexec || kexec >= user || !begin || begin >= user ||
+		    end <= user)
+			continue;
+		*ours = 100 * ((double)(end - begin) / (user - kexec) - 1);
+		return true;
+	}
+	return false;
+}
+
 void guest_write(const struct guest *g, const struct phases *p)
 {
 	FILE *f = create("heartbeat.tsv");

@@ -66,6 +66,7 @@ enum phase {
 struct phase_change {
 	enum phase phase;
 	uint64_t ns;
+	uint64_t clock;		/* the machine's own; 0: not told */
 };
 
 struct phases {
@@ -80,6 +81,7 @@ struct phases {
 extern const char *const phase_names[PHASES];
 
 bool phases_enter(struct phases *p, enum phase phase, uint64_t ns);
+void phases_clock(struct phases *p, uint64_t clock);
 enum phase phases_current(const struct phases *p);
 enum phase phases_at(const struct phases *p, uint64_t ns);
 bool phases_occurred(const struct phases *p, enum phase phase);
@@ -204,6 +206,8 @@ void guest_watch(struct guest *g, uint64_t now);
 bool guest_pause(const struct guest *g, const struct phases *p,
 		 struct guest_pause *pause);
 double guest_pause_ours(const struct guest_pause *pause);
+bool guest_pause_clocked(const struct guest *g, const struct phases *p,
+			 double *ours);
 bool guest_caught_up(const struct guest *g, const struct frames *f);
 void guest_check(struct guest *g, const struct frames *f);
 void guest_write(const struct guest *g, const struct phases *p);
@@ -431,6 +435,7 @@ struct channel {
 	unsigned int holds;
 	int hello;		/* the last kernel that said hello */
 	uint64_t hello_ns;
+	uint64_t kexec_clock;	/* the machine's own at its last "kexec" */
 	char verdict[256];	/* empty: none yet */
 	uint64_t verdict_ns;
 	unsigned int ktap_plans, ktap_ok, ktap_not_ok;

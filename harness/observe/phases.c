@@ -36,8 +36,15 @@ bool phases_enter(struct phases *p, enum phase phase, uint64_t ns)
 		p->adopted_ns = ns;
 	p->change = grow(p->change, p->n, &p->cap, sizeof(*p->change));
 	p->change[p->n].phase = phase;
+	p->change[p->n].clock = 0;
 	p->change[p->n++].ns = ns;
 	return true;
+}
+
+/* What the machine's own clock was when the current phase began. */
+void phases_clock(struct phases *p, uint64_t clock)
+{
+	p->change[p->n - 1].clock = clock;
 }
 
 enum phase phases_at(const struct phases *p, uint64_t ns)

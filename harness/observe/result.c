@@ -351,13 +351,16 @@ static void put_guest(const struct observe *o)
 static void put_guest_pause(const struct observe *o)
 {
 	struct guest_pause p = { 0 };
-	bool known = guest_pause(&o->guest, &o->phases, &p);
+	bool known = guest_pause(&o->guest, &o->phases, &p), clocked;
+	double ours = 0;
 
 	put_ms("guest_pause.ms", known, p.stop_ms + p.kexec_ms + p.resume_ms);
 	put_ms("guest_pause.stop_ms", known, p.stop_ms);
 	put_ms("guest_pause.kexec_ms", known, p.kexec_ms);
 	put_ms("guest_pause.resume_ms", known, p.resume_ms);
 	put_ms("guest_pause.ours_percent", known, guest_pause_ours(&p));
+	clocked = guest_pause_clocked(&o->guest, &o->phases, &ours);
+	put_ms("guest_pause.clocked_percent", clocked, ours);
 }
 
 static void put_interrupts(void)

@@ -632,6 +632,7 @@ enum source {
 	RAM,			/* no frame, no heartbeat: another file */
 	LANDING,		/* no frame */
 	HEART,			/* no heartbeat */
+	CLOCK,			/* of the machine, not told */
 	DIARY,			/* the guest has accepted nothing */
 	JUMP,			/* the console's line */
 	CONSOLE,
@@ -705,6 +706,7 @@ static const struct {
 	{ "guest_pause.kexec_ms", NULL, { RAM, HEART } },
 	{ "guest_pause.resume_ms", NULL, { RAM, HEART } },
 	{ "guest_pause.ours_percent", NULL, { RAM, HEART } },
+	{ "guest_pause.clocked_percent", "15.000", { RAM, HEART, LANDING, CLOCK } },
 	{ "phases_ms.before", NULL, { NONE } },
 	{ "phases_ms.shutdown", NULL, { NONE } },
 	{ "phases_ms.purgatory", NULL, { JUMP, CONSOLE } },
@@ -879,7 +881,7 @@ static void first_kernel(struct play *p, const struct function *device,
 		 "      BAR0: 32 bit memory at 0xfe800000 [0xfe800fff]\\r\\n"
 		 "  Bus  1, device   0, function 0:\\r\\n"
 		 "      BAR0: 32 bit memory at 0xfe600000 [0xfe61ffff]\\r\\n");
-	told(p, "kexec");
+	told(p, p->blind == CLOCK ? "kexec" : "kexec 1000");
 	channel_answer(o);
 	shown(p, "[    9.0] init: WARNING: splat probe of kernel 1, end");
 }
@@ -888,6 +890,8 @@ static void first_kernel(struct play *p, const struct function *device,
 static void next_kernel(struct play *p, const struct function *device,
 			const struct function *port)
 {
+	struct lu_guest_control *c = (void *)(p->o.memory.map + GUEST_AT);
+
 	wrote(p, LATER, "igb 01:00.0", 0x100004, 0x103, 2);
 	traced(p, NONE, "vtd_dmar_enable enable 0");
 	if (p->blind != JUMP)
@@ -898,7 +902,7 @@ static void next_kernel(struct play *p, const struct function *device,
 		wrote(p, LATER, "ich9-ahci 00:1f.2", 0x0fa010, 0xffffffff, 4);
 	traced(p, NONE, "vtd_dmar_fault sid 0x100 fault 5 addr 0x1000 write 0");
 	shown(p, "[    1.0] init: WARNING: splat probe of kernel 2, begin");
-	told(p, "hello 2");
+	told(p, p->blind == CLOCK ? "hello 2" : "hello 2 2000");
 	if (p->blind != LIST)
 		told_memory(p);
 	if (p->blind != DUMP) {
@@ -907,6 +911,10 @@ static void next_kernel(struct play *p, const struct function *device,
 	}
 	told(p, "adopted");
 	told(p, "finished");
+	if (p->blind != HEART) {
+		c->pause_begin = 900;
+		c->pause_end = 2050;
+	}
 	if (p->blind == GAP)
 		wrote(p, NONE, "ich9-ahci 00:1f.2", 0x0fa010, 0xffffffff, 4);
 	a_frame_lands(p);
@@ -1004,6 +1012,7 @@ static void test_blind(enum source blind)
 		[RAM] = "another file than the machine's memory",
 		[LANDING] = "no frame landed",
 		[HEART] = "no heartbeat",
+		[CLOCK] = "a machine that does not tell its clock",
 		[DIARY] = "the guest accepted nothing",
 		[JUMP] = "the jump was not seen",
 		[CONSOLE] = "no console",

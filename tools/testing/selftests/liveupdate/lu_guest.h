@@ -157,7 +157,7 @@ static inline uint32_t lu_chain(uint32_t chain, uint32_t seq, uint32_t sum)
 struct lu_guest_control {
 	uint32_t magic;		/* set by the VMM at birth, once */
 	uint32_t heartbeat;	/* one more per turn of the guest's loop */
-	uint32_t lock;		/* odd while the four below change */
+	uint32_t lock;		/* odd while the four below or the pause change */
 	uint32_t frames;	/* accepted since birth */
 	uint32_t last_seq;
 	uint32_t chain;		/* over all accepted frames; 0 at birth */
@@ -168,7 +168,10 @@ struct lu_guest_control {
 	uint32_t status_reg;	/* last LU_IGB_STATUS read through the BAR */
 	uint32_t head_reg;	/* last LU_IGB_RDH0 read through the BAR */
 	uint32_t head_moves;	/* how often head_reg was seen to change */
-	uint32_t reserved[19];
+	uint32_t reserved1;
+	uint64_t pause_begin;	/* TSC at the last heartbeat before the longest pause */
+	uint64_t pause_end;	/* TSC at the first heartbeat after it */
+	uint32_t reserved[14];
 };
 
 #endif /* LU_GUEST_H */

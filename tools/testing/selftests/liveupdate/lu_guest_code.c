@@ -27,6 +27,8 @@ struct diary {
 	uint32_t next_slot;
 	uint32_t owed;		/* slots read and not yet given back */
 	uint32_t head;		/* receive head at the last look */
+	uint64_t beat;		/* TSC at the last heartbeat */
+	uint64_t longest;	/* between two of them */
 };
 
 static struct lu_guest_control *control(void)
@@ -122,6 +124,24 @@ static void give_back(struct diary *d)
 	d->owed = 0;
 }
 
+static void beat(struct diary *d)
+{
+	struct lu_guest_control *c = control();
+	uint64_t before = d->beat;
+
+	lu_inc(&c->heartbeat);
+	d->beat = __builtin_ia32_rdtsc();
+	if (!before || d->beat - before <= d->longest)
+		return;
+	d->longest = d->beat - before;
+	lu_inc(&c->lock);
+	lu_barrier();
+	c->pause_begin = before;
+	c->pause_end = d->beat;
+	lu_barrier();
+	lu_inc(&c->lock);
+}
+
 static void look_at_device(struct diary *d)
 {
 	struct lu_guest_control *c = control();
@@ -146,7 +166,7 @@ void lu_guest_main(void)
 	uint32_t turn, idle = 0;
 
 	for (turn = 0;; turn++) {
-		lu_inc(&control()->heartbeat);
+		beat(&d);
 		if (turn % TURNS_PER_LOOK == 0)
 			look_at_device(&d);
 		if (lu_load(&descriptor(d.next_slot)->wb.status) & RX_DONE) {

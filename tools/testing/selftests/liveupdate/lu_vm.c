@@ -73,6 +73,20 @@ static void prepare_kick(void)
 	sigaction(KICK_SIGNAL, &kick, NULL);
 }
 
+/* The guest's TSC is the host's, which a kexec does not stop. */
+static void share_clock(struct lu_vm *vm)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr set = {
+		.group = KVM_VCPU_TSC_CTRL,
+		.attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uintptr_t)&offset,
+	};
+
+	if (ioctl(vm->vcpu_fd, KVM_SET_DEVICE_ATTR, &set))
+		lu_die_errno("KVM_VCPU_TSC_OFFSET");
+}
+
 void lu_vm_create(struct lu_vm *vm, void *ram)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -89,6 +103,7 @@ void lu_vm_create(struct lu_vm *vm, void *ram)
 	vm->vcpu_fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, 0);
 	if (vm->vcpu_fd < 0)
 		lu_die_errno("KVM_CREATE_VCPU");
+	share_clock(vm);
 	vm->run_size = ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	vm->run = mmap(NULL, vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED,
 		       vm->vcpu_fd, 0);

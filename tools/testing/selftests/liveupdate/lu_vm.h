@@ -29,7 +29,7 @@ extern const char lu_guest_image[], lu_guest_image_end[];
 /* NULL when a VM can be created on this machine, else the reason. */
 const char *lu_vm_unavailable(void);
 
-/* @ram: LU_RAM_SIZE bytes, which stay the caller's. */
+/* @ram: LU_RAM_SIZE bytes, which stay the caller's.  The guest's TSC is the host's. */
 void lu_vm_create(struct lu_vm *vm, void *ram);
 void lu_vm_destroy(struct lu_vm *vm);
 
