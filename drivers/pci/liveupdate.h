@@ -122,6 +122,7 @@ int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise);
 bool pci_liveupdate_any_incoming(void);
 bool pci_liveupdate_forbids_vpd(struct pci_dev *dev);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
+void pci_liveupdate_was_reset(struct pci_dev *dev);
 void pci_liveupdate_fixup(struct pci_dev *dev);
 void pci_liveupdate_setup(struct pci_dev *dev);
 void pci_liveupdate_verify(struct pci_dev *dev);
@@ -215,6 +216,10 @@ static inline bool pci_liveupdate_is_stopped(const struct pci_dev *dev)
 static inline bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 {
 	return false;
+}
+
+static inline void pci_liveupdate_was_reset(struct pci_dev *dev)
+{
 }
 
 static inline void pci_liveupdate_setup(struct pci_dev *dev)

@@ -244,8 +244,30 @@ static DECLARE_WAIT_QUEUE_HEAD(pci_liveupdate_attached);
 
 #define PCI_LIVEUPDATE_ATTACH_TIMEOUT	(5 * HZ)
 
-/* Each stopped function is reset once, by whichever work comes first. */
-static DEFINE_MUTEX(pci_liveupdate_reset_lock);
+/**
+ * pci_liveupdate_was_reset - Allow bus mastering of a function again
+ * @dev: What was reset; its DMA programming is cleared.
+ *
+ * Context: The device lock is held.
+ */
+void pci_liveupdate_was_reset(struct pci_dev *dev)
+{
+	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL)
+		WRITE_ONCE(dev->liveupdate_stopped, false);
+}
+
+/* With the locks of @dev and of the bridge above. */
+static int pci_liveupdate_reset(struct pci_dev *dev)
+{
+	/* Another task has reset it, and it may be in use. */
+	if (!pci_liveupdate_is_stopped(dev))
+		return 0;
+	/* A reset would wait a minute for it. */
+	if (!pci_device_is_present(dev))
+		return -ENODEV;
+
+	return pci_reset_function_locked(dev);
+}
 
 /*
  * The DMA programming of a function that was stopped is stale. It must not become
@@ -253,22 +275,24 @@ static DEFINE_MUTEX(pci_liveupdate_reset_lock);
  */
 static bool pci_liveupdate_forget(struct pci_dev *dev)
 {
+	struct pci_dev *bridge = pci_upstream_bridge(dev);
 	int err;
-
-	guard(mutex)(&pci_liveupdate_reset_lock);
 
 	if (!pci_liveupdate_is_stopped(dev))
 		return true;
-	/* A reset would wait a minute for it. */
-	err = pci_device_is_present(dev) ? pci_reset_function(dev) : -ENODEV;
-	if (err) {
+
+	if (bridge)
+		pci_dev_lock(bridge);
+	pci_dev_lock(dev);
+	err = pci_liveupdate_reset(dev);
+	pci_dev_unlock(dev);
+	if (bridge)
+		pci_dev_unlock(bridge);
+	if (err)
 		pci_err(dev, "live update: stays stopped, it cannot be reset: %pe\n",
 			ERR_PTR(err));
-		return false;
-	}
-	WRITE_ONCE(dev->liveupdate_stopped, false);
 
-	return true;
+	return !err;
 }
 
 static bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
@@ -380,6 +404,17 @@ static void pci_liveupdate_attach(struct work_struct *work)
 	kfree(attach);
 }
 
+static void pci_liveupdate_queue(struct pci_dev *dev, work_func_t func)
+{
+	struct pci_liveupdate_attach *attach;
+
+	/* Without it nobody could ever open the device again. */
+	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
+	INIT_WORK(&attach->work, func);
+	attach->dev = pci_dev_get(dev);
+	queue_work(system_dfl_long_wq, &attach->work);
+}
+
 /*
  * Look for a driver: of a bridge, for its services; or of a function that nobody
  * has running. The driver that left it alone so far is to begin anew, after a
@@ -387,15 +422,9 @@ static void pci_liveupdate_attach(struct work_struct *work)
  */
 static void pci_liveupdate_probe(struct pci_dev *dev)
 {
-	struct pci_liveupdate_attach *attach;
-
-	/* Without it nobody could ever open the device again. */
-	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
-	INIT_WORK(&attach->work, pci_liveupdate_attach);
-	attach->dev = pci_dev_get(dev);
 	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		atomic_inc(&pci_liveupdate_attaching);
-	queue_work(system_dfl_long_wq, &attach->work);
+	pci_liveupdate_queue(dev, pci_liveupdate_attach);
 }
 
 /**
@@ -410,16 +439,49 @@ static void pci_liveupdate_probe(struct pci_dev *dev)
  *
  * Context: Sleeps, for at most five seconds: whoever removes a device may hold up
  * the bridge, and wait for the caller.
+ * Return: false if a bridge's driver is still being attached. If the function
+ * cannot be reset then, pci_liveupdate_reset_later() must follow.
  */
-void pci_liveupdate_settle(struct pci_dev *dev)
+bool pci_liveupdate_settle(struct pci_dev *dev)
 {
 	if (pci_liveupdate_is_stopped(dev))
-		return;
-	wait_event_timeout(pci_liveupdate_attached,
-			   !atomic_read(&pci_liveupdate_attaching),
-			   PCI_LIVEUPDATE_ATTACH_TIMEOUT);
+		return true;
+
+	return wait_event_timeout(pci_liveupdate_attached,
+				  !atomic_read(&pci_liveupdate_attaching),
+				  PCI_LIVEUPDATE_ATTACH_TIMEOUT);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_settle);
+
+static void pci_liveupdate_reset_work(struct work_struct *work)
+{
+	struct pci_liveupdate_attach *attach =
+		container_of(work, struct pci_liveupdate_attach, work);
+	struct pci_dev *dev = attach->dev;
+
+	/* Its driver may have been unbound meanwhile. */
+	if (pci_liveupdate_forget(dev) && pci_dev_is_added(dev))
+		device_initial_probe(&dev->dev);
+	pci_dev_put(dev);
+	kfree(attach);
+}
+
+/**
+ * pci_liveupdate_reset_later - Reset a function when the bridge can be locked
+ * @dev: A function that is closed and disabled, but was not reset.
+ *
+ * Until it is reset, by this or when it is opened again, it cannot become a bus
+ * master, and no other driver is bound to it.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_reset_later(struct pci_dev *dev)
+{
+	WRITE_ONCE(dev->liveupdate_stopped, true);
+	pci_liveupdate_queue(dev, pci_liveupdate_reset_work);
+	pci_info(dev, "live update: not reset yet: the bridge above is locked\n");
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_reset_later);
 
 /**
  * pci_liveupdate_release - A device's live update is over.

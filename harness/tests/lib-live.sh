@@ -78,8 +78,8 @@ refusals()
 		"$TOP/Documentation/PCI/liveupdate.rst"
 }
 
-# documented NAME: what the table of faults in Documentation/PCI/liveupdate.rst
-# says the new kernel logs, once.
+# documented NAME [REGEX]: what the table of faults in
+# Documentation/PCI/liveupdate.rst says the new kernel logs, or REGEX, once.
 documented()
 {
 	local message
@@ -90,7 +90,7 @@ documented()
 		row && /^     - / && ++cell == 2 { sub(/^     - /, ""); print }' \
 		"$TOP/Documentation/PCI/liveupdate.rst" | tr -d '`')
 	[ -n "$message" ] || wrong "there is no fault '$1' in PCI/liveupdate.rst."
-	console 2 1 "$message"
+	console 2 1 "$message${2:+|$2}"
 }
 
 # fault NAME [gone|other]: the VM cannot go on; its device is stopped and reset, or

@@ -51,7 +51,8 @@ void pci_liveupdate_abandon(struct pci_dev *dev,
 			    struct pci_saved_state **pristinep);
 int pci_liveupdate_quiesce(u64 token);
 void pci_liveupdate_finish(u64 token);
-void pci_liveupdate_settle(struct pci_dev *dev);
+bool pci_liveupdate_settle(struct pci_dev *dev);
+void pci_liveupdate_reset_later(struct pci_dev *dev);
 
 void pci_liveupdate_owner_begin(struct pci_dev *dev,
 				struct pci_liveupdate_bypass *bypass);
@@ -75,7 +76,12 @@ static inline bool pci_liveupdate_is_incoming(struct pci_dev *dev)
 	return false;
 }
 
-static inline void pci_liveupdate_settle(struct pci_dev *dev)
+static inline bool pci_liveupdate_settle(struct pci_dev *dev)
+{
+	return true;
+}
+
+static inline void pci_liveupdate_reset_later(struct pci_dev *dev)
 {
 }
 
