@@ -40,6 +40,7 @@
 #define TOKEN_HUGE	2
 #define TOKEN_SMALL	3
 #define TOKEN_REFUSER	4
+#define TOKEN_HOLDER	5
 
 #define HUGE_SIZE	0x400000ul
 #define HUGE_IOVA	0x40000000ul
@@ -299,37 +300,84 @@ static bool resetting;
 
 static void *reset(void *unused)
 {
+	__atomic_store_n(&resetting, true, __ATOMIC_RELEASE);
 	if (ioctl(device.fd, VFIO_DEVICE_RESET))
 		lu_die_errno("VFIO_DEVICE_RESET");
 	__atomic_store_n(&resetting, false, __ATOMIC_RELEASE);
 	return NULL;
 }
 
+static void *try_kexec(void *err)
+{
+	*(int *)err = lu_try_kexec();
+	return NULL;
+}
+
+static void tell(int fd, const char *what)
+{
+	if (write(fd, what, strlen(what)) < 0)
+		lu_die_errno("'%s' is not understood", what);
+}
+
+/* A file that does not refuse, but whose freeze waits until it is told "go". */
+static int preserve_holder(int session)
+{
+	int fd = lu_refuser();
+
+	tell(fd, "name holder");
+	tell(fd, "fail freeze 0");
+	tell(fd, "hold");
+	must(preserve(session, fd, TOKEN_HOLDER), "preserve the holder");
+	return fd;
+}
+
+static void await_hold(int fd)
+{
+	char log[16384];
+	ssize_t len;
+
+	do {
+		usleep(1000);
+		len = pread(fd, log, sizeof(log) - 1, 0);
+		if (len < 0)
+			lu_die_errno("cannot read the log");
+		log[len] = '\0';
+	} while (!strstr(log, "hold holder"));
+}
+
+static void create_thread(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	if (pthread_create(thread, NULL, run, arg))
+		lu_die("cannot create a thread");
+}
+
 /*
- * The kernel sleeps 100 ms in a reset at least, with the device's lock, and a
- * kexec waits a second for each lock.
+ * A reset that begins after the update has waited for the locks of all devices,
+ * and before the device is frozen. It takes 100 ms at least.
  */
 static void during_reset(void)
 {
 	int session = lu_new_session(luo, "reset"), err;
-	pthread_t thread;
+	int holder = preserve_holder(session);
+	pthread_t update, owner;
 
 	must(preserve(session, huge_fd, TOKEN_HUGE), "preserve");
 	must(preserve(session, small_fd, TOKEN_SMALL), "preserve");
 	must(preserve(session, device.fd, TOKEN_DEVICE), "preserve the device");
 	preserve_refuser(session);
-	resetting = true;
-	if (pthread_create(&thread, NULL, reset, NULL))
-		lu_die("cannot create a thread");
+	create_thread(&update, try_kexec, &err);
+	await_hold(holder);
+	create_thread(&owner, reset, NULL);
+	while (!__atomic_load_n(&resetting, __ATOMIC_ACQUIRE))
+		usleep(1000);
 	usleep(20000);
-	err = lu_try_kexec();
-	if (err != -EBUSY && __atomic_load_n(&resetting, __ATOMIC_ACQUIRE))
-		err = -EINPROGRESS;
-	pthread_join(thread, NULL);
-	lu_result_is(err == -EBUSY ? REFUSER : err, REFUSER,
-		     "an update is refused during a reset, or comes after it");
+	tell(holder, "go");
+	pthread_join(update, NULL);
+	lu_result_is(err, -EBUSY, "an update is refused during a reset");
+	pthread_join(owner, NULL);
 	lu_result_is(lu_try_kexec(), REFUSER, "it can be tried again");
 	close(session);
+	close(holder);
 }
 
 static void refuse(void)
