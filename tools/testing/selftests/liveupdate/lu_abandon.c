@@ -11,6 +11,7 @@
  *	lu_abandon again BDF		the owner dies when it has bound the device,
  *					the next one takes it over, finishes, and
  *					ends at once
+ *	lu_abandon unstoppable BDF	the device cannot be stopped
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -211,6 +212,21 @@ static void again(const char *bdf)
 	lu_result_is(luo_session_finish(session), 0, "and finish");
 }
 
+/* --- a device that cannot be stopped --------------------------------------- */
+
+static void unstoppable(const char *bdf)
+{
+	int session = get_session(SESSION);
+
+	ksft_set_plan(3);
+	lu_result_is(luo_session_finish(session), -EIO,
+		     "a session is not finished if its device cannot be stopped");
+	close(session);
+	session = luo_retrieve_session(luo_open_device(), SESSION);
+	ksft_test_result(session >= 0, "it can be retrieved again\n");
+	ksft_test_result(runs(bdf), "the device runs on\n");
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct {
@@ -218,10 +234,11 @@ int main(int argc, char *argv[])
 		void (*run)(const char *bdf);
 	} tests[] = {
 		{ "apart", apart }, { "held", held }, { "again", again },
+		{ "unstoppable", unstoppable },
 	};
 
 	if (argc < 3)
-		lu_die("usage: lu_abandon close SESSION... | apart|held|again BDF");
+		lu_die("usage: lu_abandon close SESSION... | apart|held|again|unstoppable BDF");
 	if (!strcmp(argv[1], "close")) {
 		close_sessions(argv + 2);
 		return 0;
