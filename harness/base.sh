@@ -51,7 +51,7 @@ commit_index()
 	local tree commit
 
 	tree=$(plain_git --git-dir="$1" write-tree)
-	commit=$(echo "Linux $2" | as_nobody --git-dir="$1" commit-tree "$tree")
+	commit=$(echo "Linux $2" | as_anonymous --git-dir="$1" commit-tree "$tree")
 	plain_git --git-dir="$1" update-ref HEAD "$commit"
 }
 

@@ -106,8 +106,8 @@ plain_git()
 		-c core.fileMode=true -c advice.detachedHead=false "$@"
 }
 
-# as_nobody ARGUMENT...: the same, for commits that carry nobody's name.
-as_nobody()
+# as_anonymous ARGUMENT...: the same, for commits that carry nobody's name.
+as_anonymous()
 {
 	GIT_AUTHOR_NAME=liveupdate GIT_AUTHOR_EMAIL=liveupdate@localhost \
 	GIT_AUTHOR_DATE='1767225600 +0000' \

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Removals of devices, and a live update that must not wait for them.
+ * Mutual exclusion of device removals and the start of the next kernel by a live
+ * update.
  *
- * A driver's remove() may wait for the user of its device for as long as that
- * user likes, with the device's lock held: VFIO does. device_shutdown() takes
- * the lock of every device, and some shutdown callbacks wait for a hot-plug
- * interrupt thread, which may be the remover. When a live update has frozen its
- * files there is no way back from there.
+ * A driver's remove() may wait for the user of its device without a bound and
+ * with the device lock held: VFIO does. device_shutdown() takes the lock of every
+ * device, and some shutdown callbacks wait for a hot-plug interrupt thread, which
+ * may be the remover. After a live update has frozen its files it cannot be
+ * aborted any more and would hang.
  *
- * So a live update is aborted while a removal is under way, and no removal
- * begins between the freeze and the start of the next kernel.
+ * Therefore a live update is aborted while a removal is in progress, and removals
+ * are refused between the freeze and the start of the next kernel.
  */
 
 #include <linux/delay.h>
@@ -26,11 +27,11 @@
 #include "base.h"
 
 /* How long a live update waits for removals and device locks. */
-#define DEVICE_REMOVAL_PATIENCE		HZ
+#define DEVICE_REMOVAL_TIMEOUT		HZ
 
 /*
- * Read: a removal is under way. Write: removals are blocked. Only trylocks, so
- * that it has no order among other locks, and a removal may contain another.
+ * Held for read by removals, for write to block them. Only trylocks are used:
+ * there is no lock order with other locks, and removals can be nested.
  */
 static DECLARE_RWSEM(device_removal_rwsem);
 static struct task_struct *device_removals_blocker;
@@ -38,12 +39,12 @@ static struct task_struct *device_removals_blocker;
 /**
  * device_removal_begin - Begin to remove a device or to unbind its driver
  *
- * To be called before any lock is taken that device_shutdown() may need, by
- * each path on which a user or an interrupt can cause a driver's remove().
+ * To be called on each path on which a user or an interrupt can cause a driver's
+ * remove(), before any lock is taken that device_shutdown() may need.
  *
- * Context: Any that may sleep, with any locks held. May be nested.
- * Return: true if device_removal_end() must follow; false if a live update is
- * about to start the next kernel, and the device must be left as it is.
+ * Context: May sleep, with any locks held. May be nested.
+ * Return: true, then the caller must call device_removal_end(); false if a live
+ * update is about to start the next kernel, then the device must not be changed.
  */
 bool device_removal_begin(void)
 {
@@ -52,7 +53,7 @@ bool device_removal_begin(void)
 EXPORT_SYMBOL_GPL(device_removal_begin);
 
 /**
- * device_removal_end - The removal is complete, or was not made
+ * device_removal_end - End the removal of a device
  *
  * Context: The task that called device_removal_begin().
  */
@@ -63,8 +64,8 @@ void device_removal_end(void)
 EXPORT_SYMBOL_GPL(device_removal_end);
 
 /*
- * A device whose lock is taken, with a reference, or NULL. In the order in which
- * device_shutdown() would come to it.
+ * Find a device whose lock is held, in the order of device_shutdown(). Return: the
+ * device with a reference, or NULL.
  */
 static struct device *device_find_locked(void)
 {
@@ -81,18 +82,18 @@ static struct device *device_find_locked(void)
 }
 
 /**
- * device_block_removals - Allow no removals from now on
+ * device_block_removals - Block removals of devices
  *
- * Waits a moment for removals that are under way, and for the locks of all
- * devices. From its success until device_unblock_removals() each device's lock
- * was free once, and whoever takes it does not wait for the device's user.
+ * Waits for at most a second until no removal is in progress and until the lock of
+ * each device was free. After success a task that holds a device lock does not
+ * wait for the user of the device, until device_unblock_removals().
  *
  * Context: May sleep. The caller is a live update before its point of no return.
  * Return: 0, or -EBUSY with a log line that names the device.
  */
 int device_block_removals(void)
 {
-	unsigned long end = jiffies + DEVICE_REMOVAL_PATIENCE;
+	unsigned long end = jiffies + DEVICE_REMOVAL_TIMEOUT;
 	bool blocked = false;
 	struct device *dev;
 
@@ -111,7 +112,7 @@ int device_block_removals(void)
 	}
 
 	if (dev)
-		dev_err(dev, "live update: aborted: this device is locked, it is being removed, unbound, probed or reset: let its user close it and try again\n");
+		dev_err(dev, "live update: aborted: the device is locked because it is being removed, unbound, probed or reset: close it and try again\n");
 	else
 		pr_err("live update: aborted: a device is being removed, try again\n");
 	put_device(dev);
@@ -124,7 +125,7 @@ int device_block_removals(void)
 /**
  * device_unblock_removals - Undo device_block_removals()
  *
- * Does nothing when removals are not blocked.
+ * Removals need not be blocked.
  *
  * Context: The task that called device_block_removals().
  */
@@ -140,9 +141,10 @@ void device_unblock_removals(void)
 static BLOCKING_NOTIFIER_HEAD(device_unbind_notifiers);
 
 /**
- * device_unbind_notifier_register - Be asked before a user unbinds a device
- * @nb: Called with the device and its lock held, for devices of all buses. An
- *      errno, by notifier_from_errno(), refuses it. It is never unregistered.
+ * device_unbind_notifier_register - Register a notifier that can refuse an unbind
+ * @nb: Called when a user unbinds a device of any bus, with the device as data and
+ *      the device lock held. Refuses by notifier_from_errno(). Cannot be
+ *      unregistered.
  *
  * Context: Sleeps.
  * Return: 0.
@@ -152,7 +154,7 @@ int device_unbind_notifier_register(struct notifier_block *nb)
 	return blocking_notifier_chain_register(&device_unbind_notifiers, nb);
 }
 
-/* With the lock of @dev. Return: 0 or an errno, with a log line. */
+/* Called with the lock of @dev held. Return: 0, or an errno with a log line. */
 int device_unbind_allowed(struct device *dev)
 {
 	int ret;
@@ -163,9 +165,9 @@ int device_unbind_allowed(struct device *dev)
 }
 
 /*
- * A driver that is unregistered cannot be refused: wait, before any lock is
- * taken, unless the live update's task itself does it while it shuts down.
- * Return: true if device_removal_end() must follow.
+ * Unregistering a driver cannot be refused: wait instead, before any lock is
+ * taken. The task of the live update does not wait for itself.
+ * Return: true if the caller must call device_removal_end().
  */
 bool device_removal_wait(void)
 {

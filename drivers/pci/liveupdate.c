@@ -2,29 +2,30 @@
 /**
  * DOC: PCI functions that keep running across a live update
  *
- * A function that is passed through to a VM goes on with DMA while the kernel
- * is replaced by kexec. PCI does little for that and leaves a lot undone: in the
- * old kernel it does not stop the function, or a bridge above it (the path); in
- * the new one it does not probe, size, renumber, move, configure, reset or put
- * to sleep anything that runs, and gives it to nobody but its owner.
+ * A function that is passed through to a VM continues DMA while kexec replaces
+ * the kernel. The old kernel does not stop the function or the bridges above it
+ * (the path). The new kernel does not probe, size, renumber, move, configure,
+ * reset or suspend a running device, and binds it only to its owner's driver.
  *
- * What was preserved is in the blob of linux/luo/pci.h, shared state (FLB) of
- * all files whose drivers preserve functions. Nothing in it is believed: the new
- * kernel reads the hardware and compares.
+ * The preserved state is the blob of linux/luo/pci.h. It is the shared state
+ * (FLB) of all files whose drivers preserve functions. The new kernel does not
+ * trust it, but compares it with the hardware:
  *
- * - The same: the function and its path are *hands-off* until the owner has
- *   finished. See liveupdate_shield.c for what that means.
- * - Not the same, or not there: *quarantine*. Its bus mastering is switched
- *   off, there or at the nearest bridge that can be reached, and only then the
- *   kernel does with it what it does with any other device, but binds no driver
- *   until the owner, who gets an error and the reason, has finished.
- * - What was preserved cannot be read: every function that could still do DMA is
- *   one that the previous kernel did not stop, and is stopped.
+ * - They match: config writes to the function and its path are blocked until
+ *   the owner has finished, see liveupdate_write_block.c.
+ * - They differ, or the device is absent: the device is *quarantined*. Its bus
+ *   mastering is disabled, at the device or at the nearest bridge that can be
+ *   reached. Then the kernel handles it like any other device, except that no
+ *   driver is bound to it until the owner has finished. The owner gets an error
+ *   and the reason.
+ * - The preserved state cannot be read: every function that can still do DMA
+ *   was left running by the previous kernel, and is stopped.
  *
- * Not preserved, and refused: virtual functions, physical functions with virtual
- * functions, ATS, PRI, PASID, TPH, PTM and IDE if enabled, a DOE exchange that
- * is not complete, ACS that is not configured by the standard capability, groups
- * with members that are not on the path.
+ * The following cannot be preserved and are refused: virtual functions; physical
+ * functions with virtual functions enabled; functions or paths with ATS, PRI,
+ * PASID, TPH, PTM or IDE enabled, with an incomplete DOE exchange, or with ACS
+ * that is not controlled by the standard capability; and functions in an IOMMU
+ * group with devices that are not on the path.
  */
 
 #include <linux/cleanup.h>
@@ -45,27 +46,29 @@
 #include "pci.h"
 
 /*
- * Protects all that the files beside this one know about devices. Taken inside
- * LUO's locks, the rescan lock and device locks; outside of config accesses.
+ * Protects the lists of incoming and outgoing devices and their entries. Nests
+ * inside LUO's locks, the rescan lock and device locks. Config space is accessed
+ * while it is held.
  */
 DEFINE_MUTEX(pci_liveupdate_lock);
 
 /*
- * &pci_dev.liveupdate and .liveupdate_out change with both locks held, and what
- * they lead to is freed only after that. For those who cannot wait for the
- * other: sysfs, whose files are removed with it held.
+ * &pci_dev.liveupdate and .liveupdate_out change with this lock and
+ * pci_liveupdate_lock held. What they point to is freed only after they have
+ * changed. sysfs takes only this lock: its files are removed with
+ * pci_liveupdate_lock held.
  */
 DEFINE_SPINLOCK(pci_liveupdate_pointers);
 
-u64 pci_liveupdate_place_of(const struct luo_pci_device *wire)
+u64 pci_liveupdate_wire_sbdf(const struct luo_pci_device *wire)
 {
-	return pci_liveupdate_place(wire->segment, wire->bus, wire->devfn);
+	return pci_liveupdate_sbdf(wire->segment, wire->bus, wire->devfn);
 }
 
-u64 pci_liveupdate_place_of_dev(struct pci_dev *dev)
+u64 pci_liveupdate_dev_sbdf(struct pci_dev *dev)
 {
-	return pci_liveupdate_place(pci_domain_nr(dev->bus), dev->bus->number,
-				    dev->devfn);
+	return pci_liveupdate_sbdf(pci_domain_nr(dev->bus), dev->bus->number,
+				   dev->devfn);
 }
 
 /* @lu may be NULL, here and below. */
@@ -81,7 +84,7 @@ void pci_liveupdate_set_outgoing(struct pci_dev *dev,
 {
 	guard(spinlock)(&pci_liveupdate_pointers);
 	WRITE_ONCE(dev->liveupdate_out, lu);
-	WRITE_ONCE(dev->liveupdate_kept, !!lu);
+	WRITE_ONCE(dev->liveupdate_preserved, !!lu);
 }
 
 void pci_liveupdate_free(struct pci_liveupdate *lu)
@@ -111,45 +114,47 @@ void pci_liveupdate_unpin(struct pci_liveupdate *lu)
 }
 
 /**
- * pci_liveupdate_forbids_reset - Would a reset hit a device that must run?
- * @dev: What is to be reset; of a bridge, the bus below.
+ * pci_liveupdate_forbids_reset - Check whether a reset would hit a preserved device
+ * @dev: The function to reset, or a bridge whose secondary bus is to be reset.
+ *
+ * The owner of a function may reset it.
  *
  * Context: Sleeps.
- * Return: true, with a log line, unless the owner of a function resets it.
+ * Return: true, with a log line, if the reset must not be done.
  */
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
 
-	if (!pci_liveupdate_hands_off(dev) && !pci_liveupdate_frozen(dev) &&
-	    !(dev->subordinate && pci_liveupdate_kept(dev)))
+	if (!pci_liveupdate_running(dev) && !pci_liveupdate_frozen(dev) &&
+	    !(dev->subordinate && pci_liveupdate_preserved(dev)))
 		return false;
 
 	scoped_guard(mutex, &pci_liveupdate_lock) {
 		lu = dev->liveupdate;
-		if (lu && !dev->subordinate && pci_shield_is_let(&lu->shield))
+		if (lu && !dev->subordinate && pci_writes_allowed(&lu->block))
 			return false;
 	}
-	pci_info(dev, "not reset: preserved for live update\n");
+	pci_info(dev, "not reset: preserved for live update, close or finish its session first\n");
 
 	return true;
 }
 
 /**
- * pci_liveupdate_veto - Refuse what would end a preserved device
+ * pci_liveupdate_veto - Refuse to remove, unbind or reset a preserved device
  * @dev:  A function or bridge.
- * @what: What is refused, for the log: "removed", "unbound", "reset".
+ * @what: The refused operation, for the log: "removed", "unbound", "reset".
  *
- * A bridge above a preserved function is preserved, too, so that nothing below
- * @dev has to be looked at.
+ * The bridges above a preserved function are preserved, too. The devices below
+ * @dev need no check.
  *
  * Context: Any. The result changes only while @dev's lock is held, see
  * pci_liveupdate_preserve(), or when its live update is finished.
- * Return: 0 or -EBUSY, with a log line.
+ * Return: 0, or -EBUSY with a log line.
  */
 int pci_liveupdate_veto(struct pci_dev *dev, const char *what)
 {
-	if (!pci_liveupdate_kept(dev))
+	if (!pci_liveupdate_preserved(dev))
 		return 0;
 	pci_info(dev, "not %s: preserved for live update, close or finish its session first\n",
 		 what);
@@ -157,26 +162,26 @@ int pci_liveupdate_veto(struct pci_dev *dev, const char *what)
 	return -EBUSY;
 }
 
-/* A device that was pulled out is gone, and only has to be accounted for. */
+/* A device that was pulled out can be removed: it does no DMA any more. */
 static int pci_liveupdate_may_remove(struct pci_dev *dev)
 {
-	if (!pci_liveupdate_kept(dev) || !pci_device_is_present(dev))
+	if (!pci_liveupdate_preserved(dev) || !pci_device_is_present(dev))
 		return 0;
 
 	return pci_liveupdate_veto(dev, "removed");
 }
 
 /**
- * pci_liveupdate_removal_begin - Begin to remove a device and all below it
+ * pci_liveupdate_removal_begin - Begin to remove a device and all devices below it
  * @dev: The function or bridge.
  *
- * All removals pass here, except that of a whole root bus. From its success on
- * neither the device nor anything below it can be preserved.
+ * Every removal calls this, except the removal of a root bus. After success
+ * neither @dev nor a device below it can be preserved.
  *
  * Context: Sleeps. May be nested.
- * Return: 0, and pci_liveupdate_removal_end() must follow, or -EBUSY with a log
- * line: the device is preserved, and still there, or a live update is about to
- * start the next kernel.
+ * Return: 0, then the caller must call pci_liveupdate_removal_end(). -EBUSY, with
+ * a log line, if the device is preserved and present, or if a live update is
+ * about to start the next kernel.
  */
 int pci_liveupdate_removal_begin(struct pci_dev *dev)
 {
@@ -201,11 +206,11 @@ int pci_liveupdate_removal_begin(struct pci_dev *dev)
 /**
  * pci_liveupdate_slot_begin - Begin to remove all devices of a slot
  * @bus:      The slot's bus.
- * @device:   The slot's device number, or -1 for all that is on the bus.
- * @surprise: They are gone, or others are there in their place.
+ * @device:   The slot's device number, or -1 for all devices of the bus.
+ * @surprise: The devices are absent or have been replaced.
  *
- * All are removed or none. After this pci_liveupdate_removal_begin() succeeds for
- * each of them.
+ * Either all devices are removed or none. After success
+ * pci_liveupdate_removal_begin() succeeds for each of them.
  *
  * Context: Sleeps.
  * Return: as pci_liveupdate_removal_begin().
@@ -241,21 +246,21 @@ int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise)
 }
 
 /**
- * pci_liveupdate_forbids_vpd - Would VPD not be what is read?
- * @dev: The function whose VPD it is.
+ * pci_liveupdate_forbids_vpd - Check whether VPD cannot be read
+ * @dev: The function.
  *
- * Who reads VPD writes its address first.
+ * A read of VPD begins with a config write, of the address.
  *
- * Return: true if that would be kept away.
+ * Return: true if config writes of the current task are blocked.
  */
 bool pci_liveupdate_forbids_vpd(struct pci_dev *dev)
 {
-	if (!pci_liveupdate_hands_off(dev) && !pci_liveupdate_frozen(dev))
+	if (!pci_liveupdate_running(dev) && !pci_liveupdate_frozen(dev))
 		return false;
 
 	guard(spinlock)(&pci_liveupdate_pointers);
 
-	return !dev->liveupdate || !pci_shield_is_let(&dev->liveupdate->shield);
+	return !dev->liveupdate || !pci_writes_allowed(&dev->liveupdate->block);
 }
 
 static int pci_liveupdate_unbind(struct notifier_block *nb, unsigned long action,
@@ -296,8 +301,8 @@ struct liveupdate_flb pci_liveupdate_flb = {
 };
 
 /**
- * pci_liveupdate_register - The files of a handler preserve functions.
- * @fh: The handler, registered.
+ * pci_liveupdate_register - Let the files of a handler preserve functions
+ * @fh: The handler, registered with LUO.
  *
  * Context: Sleeps.
  * Return: as liveupdate_register_flb().
@@ -309,7 +314,7 @@ int pci_liveupdate_register(struct liveupdate_file_handler *fh)
 EXPORT_SYMBOL_GPL(pci_liveupdate_register);
 
 /**
- * pci_liveupdate_unregister - Undo pci_liveupdate_register().
+ * pci_liveupdate_unregister - Undo pci_liveupdate_register()
  * @fh: The handler.
  *
  * Context: Sleeps.

@@ -15,44 +15,49 @@ struct attribute_group;
 
 #ifdef CONFIG_PCI_LIVEUPDATE
 
-/* liveupdate_shield.c */
-extern bool pci_shield_is_up;
+/* liveupdate_write_block.c */
+extern bool pci_any_write_block;
 
-bool pci_shield_stops(struct pci_bus *bus, unsigned int devfn, int pos, int len,
-		      u32 val);
+bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int len,
+			  u32 val);
 
 /*
- * The writes to configuration space by the kernel and by users come here, but
- * for those of pci_check_and_mask_intx(), which is the owner's, and arch code.
+ * All config writes of the kernel and of user space go through this function,
+ * except those of pci_check_and_mask_intx(), which the owner calls, and of
+ * architecture code.
  */
-static inline int pci_shielded_write(struct pci_bus *bus, unsigned int devfn,
-				     int pos, int len, u32 val)
+static inline int pci_checked_write(struct pci_bus *bus, unsigned int devfn,
+				    int pos, int len, u32 val)
 {
-	/* Who raises a shield waits for those who are past this. */
+	/* Pairs with synchronize_rcu_expedited() in the freeze path. */
 	guard(rcu)();
 
-	if (unlikely(READ_ONCE(pci_shield_is_up)) &&
-	    pci_shield_stops(bus, devfn, pos, len, val))
+	if (unlikely(READ_ONCE(pci_any_write_block)) &&
+	    pci_write_is_blocked(bus, devfn, pos, len, val))
 		return PCIBIOS_SUCCESSFUL;
 
 	return bus->ops->write(bus, devfn, pos, len, val);
 }
 
 /**
- * pci_liveupdate_hands_off - May nobody but the owner touch a device?
+ * pci_liveupdate_running - Check whether a device runs since the previous kernel
  * @dev: A function or bridge, or NULL.
+ *
+ * Config writes to such a device are blocked, except those of its owner.
  *
  * Return: true from before the first fixup of a device that the previous kernel
  * preserved until its owner has finished.
  */
-static inline bool pci_liveupdate_hands_off(const struct pci_dev *dev)
+static inline bool pci_liveupdate_running(const struct pci_dev *dev)
 {
-	return dev && unlikely(dev->liveupdate_hands_off);
+	return dev && unlikely(dev->liveupdate_running);
 }
 
 /**
- * pci_liveupdate_frozen - Is the kexec about to happen, and a device kept?
+ * pci_liveupdate_frozen - Check whether a device is frozen for the kexec
  * @dev: A function or bridge, or NULL.
+ *
+ * Return: true if @dev is preserved and its shared state is frozen.
  */
 static inline bool pci_liveupdate_frozen(const struct pci_dev *dev)
 {
@@ -60,38 +65,38 @@ static inline bool pci_liveupdate_frozen(const struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_kept - Must a device be left running?
+ * pci_liveupdate_preserved - Check whether a device is preserved
  * @dev: A function or bridge, or NULL.
  *
  * Return: true if it is preserved for the next kernel, or was preserved by the
  * previous one and is not finished.
  */
-static inline bool pci_liveupdate_kept(const struct pci_dev *dev)
+static inline bool pci_liveupdate_preserved(const struct pci_dev *dev)
 {
-	return dev && unlikely(dev->liveupdate_hands_off |
-			       dev->liveupdate_kept);
+	return dev && unlikely(dev->liveupdate_running |
+			       dev->liveupdate_preserved);
 }
 
 /**
- * pci_liveupdate_needs_master - Must bus mastering stay on?
+ * pci_liveupdate_needs_master - Check whether bus mastering must stay enabled
  * @dev: A function or bridge.
  *
- * Return: true for what is frozen, and for bridges above what is preserved: who
- * disables a bridge does not mean the functions below it. A function that is not
- * frozen is its owner's.
+ * Return: true for a frozen device, and for a preserved bridge, because the
+ * functions below it depend on it. The owner of a function that is not frozen
+ * may disable it.
  */
 static inline bool pci_liveupdate_needs_master(const struct pci_dev *dev)
 {
 	return unlikely(dev->liveupdate_frozen) ||
-	       (pci_liveupdate_kept(dev) && dev->subordinate);
+	       (pci_liveupdate_preserved(dev) && dev->subordinate);
 }
 
 /**
- * pci_liveupdate_is_stopped - Must a device not become a bus master?
+ * pci_liveupdate_is_stopped - Check whether a device must not become a bus master
  * @dev: A function or bridge.
  *
- * Return: true while what it, or what is below it, was told to write to may be
- * anybody's memory by now.
+ * Return: true while the DMA programming of @dev, or of a device below it, is
+ * stale: the memory may have been freed and reused.
  */
 static inline bool pci_liveupdate_is_stopped(const struct pci_dev *dev)
 {
@@ -99,21 +104,21 @@ static inline bool pci_liveupdate_is_stopped(const struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_leave_unfixed - Final fixups are left out.
- * @dev: A function or bridge, hands-off.
+ * pci_liveupdate_defer_fixups - Defer the final fixups of a device
+ * @dev: A running function or bridge.
  */
-static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
+static inline void pci_liveupdate_defer_fixups(struct pci_dev *dev)
 {
-	dev->liveupdate_unfixed = true;
+	dev->liveupdate_fixups_deferred = true;
 }
 
 /**
- * pci_liveupdate_is_unfixed - Were final fixups left out, and not run since?
+ * pci_liveupdate_fixups_deferred - Check whether final fixups are still deferred
  * @dev: A function or bridge.
  */
-static inline bool pci_liveupdate_is_unfixed(const struct pci_dev *dev)
+static inline bool pci_liveupdate_fixups_deferred(const struct pci_dev *dev)
 {
-	return unlikely(dev->liveupdate_unfixed);
+	return unlikely(dev->liveupdate_fixups_deferred);
 }
 
 int pci_liveupdate_veto(struct pci_dev *dev, const char *what);
@@ -143,13 +148,13 @@ extern const struct attribute_group pci_liveupdate_attr_group;
 
 #else /* CONFIG_PCI_LIVEUPDATE */
 
-static inline int pci_shielded_write(struct pci_bus *bus, unsigned int devfn,
-				     int pos, int len, u32 val)
+static inline int pci_checked_write(struct pci_bus *bus, unsigned int devfn,
+				    int pos, int len, u32 val)
 {
 	return bus->ops->write(bus, devfn, pos, len, val);
 }
 
-static inline bool pci_liveupdate_hands_off(const struct pci_dev *dev)
+static inline bool pci_liveupdate_running(const struct pci_dev *dev)
 {
 	return false;
 }
@@ -159,7 +164,7 @@ static inline bool pci_liveupdate_frozen(const struct pci_dev *dev)
 	return false;
 }
 
-static inline bool pci_liveupdate_kept(const struct pci_dev *dev)
+static inline bool pci_liveupdate_preserved(const struct pci_dev *dev)
 {
 	return false;
 }
@@ -180,11 +185,11 @@ static inline int pci_liveupdate_slot_begin(struct pci_bus *bus, int device,
 	return device_removal_begin() ? 0 : -EBUSY;
 }
 
-static inline void pci_liveupdate_leave_unfixed(struct pci_dev *dev)
+static inline void pci_liveupdate_defer_fixups(struct pci_dev *dev)
 {
 }
 
-static inline bool pci_liveupdate_is_unfixed(const struct pci_dev *dev)
+static inline bool pci_liveupdate_fixups_deferred(const struct pci_dev *dev)
 {
 	return false;
 }

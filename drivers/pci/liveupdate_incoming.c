@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions that run since before this kernel did: what the previous kernel
- * handed over, how they are found when buses are enumerated, and what becomes of
- * those that are not as they should be.
+ * Devices preserved by the previous kernel: reading its blob, matching the blob
+ * with the devices that enumeration finds, and quarantine of those that differ.
  */
 
 #include <linux/cleanup.h>
@@ -27,7 +26,7 @@ struct pci_liveupdate_incoming pci_incoming = {
 	.devices = LIST_HEAD_INIT(pci_incoming.devices),
 };
 
-/* --- what was handed over */
+/* --- the blob */
 
 static struct pci_liveupdate *pci_liveupdate_number(u32 number)
 {
@@ -57,7 +56,7 @@ static int pci_liveupdate_load_devices(struct luo_abi_reader *r)
 		lu->number = ++number;
 		lu->state = PCI_LIVEUPDATE_EXPECTED;
 		lu->parent = pci_liveupdate_number(wire.parent);
-		pci_shield_init(&lu->shield, pci_liveupdate_place_of(&wire));
+		pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&wire));
 		list_add_tail(&lu->list, &pci_incoming.devices);
 		for (; lu && wire.kind == LUO_PCI_FUNCTION; lu = lu->parent)
 			lu->users++;
@@ -104,7 +103,7 @@ static int pci_liveupdate_load_registers(struct luo_abi_reader *r)
 						sizeof(reg), GFP_KERNEL);
 		if (!lu->registers)
 			return -ENOMEM;
-		/* A newer kernel may know more; what is left stays as it is. */
+		/* A newer kernel may have saved more registers; ignore those. */
 		if (lu->nr_registers < PCI_LIVEUPDATE_MAX_REGISTERS)
 			lu->registers[lu->nr_registers++] = reg;
 	}
@@ -136,14 +135,14 @@ static int pci_liveupdate_load(u64 data)
 	}
 
 	list_for_each_entry(lu, &pci_incoming.devices, list)
-		pci_shield_raise(&lu->shield);
+		pci_block_writes(&lu->block);
 
 	return 0;
 }
 
 /*
- * Bridges come back from sleep without their bus numbers, and the shield would
- * keep those away.
+ * Bridges lose their bus numbers in a suspend, and while config writes are
+ * blocked these cannot be restored.
  */
 static int pci_liveupdate_sleep(struct notifier_block *nb, unsigned long action,
 				void *data)
@@ -158,7 +157,7 @@ static int pci_liveupdate_sleep(struct notifier_block *nb, unsigned long action,
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
 		if (!lu->users || !lu->dev || lu->state != PCI_LIVEUPDATE_INCOMING)
 			continue;
-		pci_warn(lu->dev, "live update: no suspend until it is finished\n");
+		pci_warn(lu->dev, "live update: not suspended: finish its session first\n");
 		return notifier_from_errno(-EBUSY);
 	}
 
@@ -187,10 +186,10 @@ static int __init pci_liveupdate_init(void)
 
 	if (err) {
 		pci_incoming.unread = true;
-		pr_err("PCI: live update: what was preserved cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
+		pr_err("PCI: live update: the preserved state cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
 		       ERR_PTR(err));
 	} else if (!liveupdate_enabled()) {
-		pci_incoming.stop_all = "live update is switched off, start with kho=on liveupdate=on";
+		pci_incoming.stop_all = "live update is disabled, boot with kho=on liveupdate=on";
 	} else {
 		register_pm_notifier(&pci_liveupdate_sleep_nb);
 	}
@@ -200,7 +199,10 @@ static int __init pci_liveupdate_init(void)
 postcore_initcall(pci_liveupdate_init);
 
 /**
- * pci_liveupdate_any_incoming - Does anything run that must not be renumbered?
+ * pci_liveupdate_any_incoming - Check for devices of the previous kernel
+ *
+ * Return: true if the previous kernel has preserved devices, until they are
+ * finished.
  */
 bool pci_liveupdate_any_incoming(void)
 {
@@ -208,37 +210,37 @@ bool pci_liveupdate_any_incoming(void)
 }
 
 /**
- * pci_liveupdate_any_running - Check whether functions may be running already.
+ * pci_liveupdate_any_running - Check whether functions may be running already
  *
  * Context: From arch_initcall on.
- * Return: true if the previous kernel has preserved functions, also if what it
- * has handed over about them cannot be read.
+ * Return: true if the previous kernel has preserved functions, also if its blob
+ * cannot be read.
  */
 bool pci_liveupdate_any_running(void)
 {
 	return pci_liveupdate_any_incoming() || pci_incoming.unread;
 }
 
-struct pci_liveupdate *pci_liveupdate_find(u64 place)
+struct pci_liveupdate *pci_liveupdate_find(u64 sbdf)
 {
 	struct pci_liveupdate *lu;
 
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
-		if (pci_liveupdate_place_of(&lu->wire) == place)
+		if (pci_liveupdate_wire_sbdf(&lu->wire) == sbdf)
 			return lu;
 	}
 
 	return NULL;
 }
 
-/* --- letting go */
+/* --- release and quarantine */
 
 struct pci_liveupdate_attach {
 	struct work_struct work;
 	struct pci_dev *dev;
 };
 
-/* Bridges whose drivers are going to be attached, and who waits for that. */
+/* Number of bridges whose drivers are being attached. */
 static atomic_t pci_liveupdate_attaching;
 static DECLARE_WAIT_QUEUE_HEAD(pci_liveupdate_attached);
 
@@ -246,7 +248,7 @@ static DECLARE_WAIT_QUEUE_HEAD(pci_liveupdate_attached);
 
 /**
  * pci_liveupdate_was_reset - Allow bus mastering of a function again
- * @dev: What was reset; its DMA programming is cleared.
+ * @dev: The function, which was reset. Its DMA programming is cleared.
  *
  * Context: The device lock is held.
  */
@@ -256,13 +258,13 @@ void pci_liveupdate_was_reset(struct pci_dev *dev)
 		WRITE_ONCE(dev->liveupdate_stopped, false);
 }
 
-/* With the locks of @dev and of the bridge above. */
+/* Called with the device locks of @dev and of the bridge above held. */
 static int pci_liveupdate_reset(struct pci_dev *dev)
 {
 	/* Another task has reset it, and it may be in use. */
 	if (!pci_liveupdate_is_stopped(dev))
 		return 0;
-	/* A reset would wait a minute for it. */
+	/* A reset of an absent device would wait for a minute. */
 	if (!pci_device_is_present(dev))
 		return -ENODEV;
 
@@ -273,7 +275,7 @@ static int pci_liveupdate_reset(struct pci_dev *dev)
  * The DMA programming of a function that was stopped is stale. It must not become
  * a bus master before it is reset.
  */
-static bool pci_liveupdate_forget(struct pci_dev *dev)
+static bool pci_liveupdate_reset_stopped(struct pci_dev *dev)
 {
 	struct pci_dev *bridge = pci_upstream_bridge(dev);
 	int err;
@@ -289,7 +291,7 @@ static bool pci_liveupdate_forget(struct pci_dev *dev)
 	if (bridge)
 		pci_dev_unlock(bridge);
 	if (err)
-		pci_err(dev, "live update: stays stopped, it cannot be reset: %pe\n",
+		pci_err(dev, "live update: stays stopped: it cannot be reset: %pe. Remove or power-cycle it.\n",
 			ERR_PTR(err));
 
 	return !err;
@@ -303,8 +305,8 @@ static bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
 	return dev;
 }
 
-/* Reset all functions below a bridge that were stopped, or could not be. */
-static int pci_liveupdate_forget_below(struct pci_dev *bridge)
+/* Reset all stopped functions below a bridge, including unreachable ones. */
+static int pci_liveupdate_reset_below(struct pci_dev *bridge)
 {
 	struct pci_dev *dev = NULL;
 	int err = 0;
@@ -319,7 +321,7 @@ static int pci_liveupdate_forget_below(struct pci_dev *bridge)
 	for_each_pci_dev(dev) {
 		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
 		    pci_liveupdate_is_below(dev, bridge) &&
-		    !pci_liveupdate_forget(dev))
+		    !pci_liveupdate_reset_stopped(dev))
 			err = -EIO;
 	}
 
@@ -327,8 +329,8 @@ static int pci_liveupdate_forget_below(struct pci_dev *bridge)
 }
 
 /*
- * A bridge was stopped for what could not be reached below. It becomes a bus
- * master again when all of that is reset.
+ * A bridge was stopped because a function below it could not be reached. It
+ * becomes a bus master again after the functions below it were reset.
  */
 static void pci_liveupdate_restart(struct pci_dev *bridge)
 {
@@ -336,9 +338,9 @@ static void pci_liveupdate_restart(struct pci_dev *bridge)
 
 	if (!pci_liveupdate_is_stopped(bridge))
 		return;
-	err = pci_liveupdate_forget_below(bridge);
+	err = pci_liveupdate_reset_below(bridge);
 	if (err) {
-		pci_err(bridge, "live update: stays stopped, what is below it cannot be reset: %pe\n",
+		pci_err(bridge, "live update: stays stopped: a function below it cannot be reset: %pe. Remove or power-cycle that function.\n",
 			ERR_PTR(err));
 		return;
 	}
@@ -347,18 +349,18 @@ static void pci_liveupdate_restart(struct pci_dev *bridge)
 }
 
 /**
- * pci_liveupdate_fixup - Run the final fixups that were left out.
- * @dev: A function or bridge. Does nothing while it may be in use by its owner.
+ * pci_liveupdate_fixup - Run the deferred final fixups
+ * @dev: A function or bridge. Nothing is done while it is running for its owner.
  */
 void pci_liveupdate_fixup(struct pci_dev *dev)
 {
-	if (pci_liveupdate_hands_off(dev))
+	if (pci_liveupdate_running(dev))
 		return;
-	dev->liveupdate_unfixed = false;
+	dev->liveupdate_fixups_deferred = false;
 	pci_fixup_device(pci_fixup_final, dev);
 }
 
-/* Bridges above that were stopped for a function that is reset by now. */
+/* Restart the bridges above that were stopped for @dev, which was reset. */
 static void pci_liveupdate_restart_above(struct pci_dev *dev)
 {
 	while ((dev = pci_upstream_bridge(dev))) {
@@ -375,25 +377,25 @@ static void pci_liveupdate_attach(struct work_struct *work)
 	bool bridge = dev->hdr_type != PCI_HEADER_TYPE_NORMAL;
 	bool ready = true;
 
-	/* Whoever is just adding it is through after this. */
+	/* Wait for a concurrent device add. */
 	pci_lock_rescan_remove();
 	pci_unlock_rescan_remove();
 
 	if (bridge) {
 		pci_liveupdate_restart(dev);
 	} else {
-		/* Its driver waits for its user, which the next update must not. */
+		/* The driver waits for its user; block a freeze meanwhile. */
 		while (!device_removal_begin())
 			msleep(100);
 		device_release_driver(&dev->dev);
 		device_removal_end();
-		ready = pci_liveupdate_forget(dev);
+		ready = pci_liveupdate_reset_stopped(dev);
 		if (ready)
 			pci_liveupdate_restart_above(dev);
 	}
-	if (ready && pci_liveupdate_is_unfixed(dev))
+	if (ready && pci_liveupdate_fixups_deferred(dev))
 		pci_liveupdate_fixup(dev);
-	/* Attaching a bridge's driver was only deferred, and drivers_autoprobe on. */
+	/* Ignores drivers_autoprobe: attaching the bridge's driver was deferred. */
 	if (pci_dev_is_added(dev) && bridge && device_attach(&dev->dev) < 0)
 		pci_warn(dev, "live update: its driver could not be attached\n");
 	if (pci_dev_is_added(dev) && !bridge && ready)
@@ -408,7 +410,7 @@ static void pci_liveupdate_queue(struct pci_dev *dev, work_func_t func)
 {
 	struct pci_liveupdate_attach *attach;
 
-	/* Without it nobody could ever open the device again. */
+	/* On failure the device would stay without a driver. */
 	attach = kzalloc_obj(*attach, GFP_KERNEL | __GFP_NOFAIL);
 	INIT_WORK(&attach->work, func);
 	attach->dev = pci_dev_get(dev);
@@ -416,9 +418,9 @@ static void pci_liveupdate_queue(struct pci_dev *dev, work_func_t func)
 }
 
 /*
- * Look for a driver: of a bridge, for its services; or of a function that nobody
- * has running. The driver that left it alone so far is to begin anew, after a
- * reset. That is done later, by somebody who holds none of the caller's locks.
+ * Attach a driver: to a bridge, for its services; or to a function that is not in
+ * use, after a reset. A driver that was bound to the running function is unbound
+ * and reprobed. Done by a work, which holds none of the caller's locks.
  */
 static void pci_liveupdate_probe(struct pci_dev *dev)
 {
@@ -428,19 +430,19 @@ static void pci_liveupdate_probe(struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_settle - Wait until a bridge's driver is attached.
+ * pci_liveupdate_settle - Wait until the drivers of bridges are attached
  * @dev: A function that is about to be reset.
  *
- * A driver that closes a function can only try to lock the bridge above for the
- * reset. Right after the function's live update is finished that fails, as the
- * bridge's driver is being attached.
+ * A driver that closes a function uses a trylock of the bridge above for the
+ * reset. Right after the live update of the function is finished the trylock
+ * would fail, because the driver of the bridge is being attached.
  *
- * Does nothing for a function that PCI has stopped, and resets itself.
+ * Returns at once for a stopped function, which the PCI core resets.
  *
- * Context: Sleeps, for at most five seconds: whoever removes a device may hold up
- * the bridge, and wait for the caller.
- * Return: false if a bridge's driver is still being attached. If the function
- * cannot be reset then, pci_liveupdate_reset_later() must follow.
+ * Context: Sleeps, for at most five seconds. The wait is bounded because a
+ * removal may block the attaching, and may wait for the caller.
+ * Return: false if the driver of a bridge is still being attached. Then, if the
+ * function could not be reset, the caller must call pci_liveupdate_reset_later().
  */
 bool pci_liveupdate_settle(struct pci_dev *dev)
 {
@@ -460,7 +462,7 @@ static void pci_liveupdate_reset_work(struct work_struct *work)
 	struct pci_dev *dev = attach->dev;
 
 	/* Its driver may have been unbound meanwhile. */
-	if (pci_liveupdate_forget(dev) && pci_dev_is_added(dev))
+	if (pci_liveupdate_reset_stopped(dev) && pci_dev_is_added(dev))
 		device_initial_probe(&dev->dev);
 	pci_dev_put(dev);
 	kfree(attach);
@@ -468,10 +470,10 @@ static void pci_liveupdate_reset_work(struct work_struct *work)
 
 /**
  * pci_liveupdate_reset_later - Reset a function when the bridge can be locked
- * @dev: A function that is closed and disabled, but was not reset.
+ * @dev: A function that was closed and disabled, but not reset.
  *
- * Until it is reset, by this or when it is opened again, it cannot become a bus
- * master, and no other driver is bound to it.
+ * Until it is reset, by this or by the next open, it cannot become a bus master,
+ * and no other driver is bound to it.
  *
  * Context: Sleeps.
  */
@@ -484,17 +486,17 @@ void pci_liveupdate_reset_later(struct pci_dev *dev)
 EXPORT_SYMBOL_GPL(pci_liveupdate_reset_later);
 
 /**
- * pci_liveupdate_release - A device's live update is over.
- * @dev: The function, or bridge.
+ * pci_liveupdate_end - End the live update of a device
+ * @dev: The function or bridge.
  */
-void pci_liveupdate_release(struct pci_dev *dev)
+void pci_liveupdate_end(struct pci_dev *dev)
 {
 	pci_liveupdate_set_incoming(dev, NULL);
 	pci_liveupdate_show(dev);
 	/*
-	 * Whoever has a function that runs resets it when it is closed. Not one
-	 * that was stopped: the reset is left out if a lock is taken just then,
-	 * perhaps by a bridge's driver that is probed at the same time.
+	 * The owner of a running function resets it on close. A stopped one is
+	 * reset here: on close the reset is skipped if a lock is contended, for
+	 * example by the probe of a bridge's driver.
 	 */
 	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL || !pci_is_enabled(dev) ||
 	    pci_liveupdate_is_stopped(dev))
@@ -502,9 +504,8 @@ void pci_liveupdate_release(struct pci_dev *dev)
 }
 
 /*
- * Look for errors since the freeze. In the gap nobody was there to handle them,
- * and until the owner has finished nobody may. They stay in the registers, where
- * the owner finds them, too.
+ * Save and log the errors since the freeze. They are not handled until the owner
+ * has finished, and are not cleared: the owner sees them in the registers.
  */
 static void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
 {
@@ -518,36 +519,36 @@ static void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
 		lu->errors[i] |= errors[i];
 	}
 	if (any)
-		pci_warn(lu->dev, "live update: errors while nobody handled them: Status %#x, Secondary Status %#x, Device Status %#x, Uncorrectable %#x, Correctable %#x\n",
+		pci_warn(lu->dev, "live update: unhandled errors since the freeze: Status %#x, Secondary Status %#x, Device Status %#x, Uncorrectable %#x, Correctable %#x\n",
 			 lu->errors[0] & 0xffff, lu->errors[0] >> 16,
 			 lu->errors[1], lu->errors[2], lu->errors[3]);
 }
 
-/* From now on the device is one like any other. */
-void pci_liveupdate_let_go(struct pci_liveupdate *lu)
+/* Unblock config writes, and release everything that was held for the device. */
+void pci_liveupdate_release(struct pci_liveupdate *lu)
 {
 	struct pci_dev *dev = lu->dev;
 
 	if (dev && lu->state == PCI_LIVEUPDATE_INCOMING)
 		pci_liveupdate_save_errors(lu);
-	pci_shield_lower(&lu->shield);
+	pci_unblock_writes(&lu->block);
 	if (!dev)
 		return;
 
-	WRITE_ONCE(dev->liveupdate_hands_off, false);
+	WRITE_ONCE(dev->liveupdate_running, false);
 	for (int i = 0; i < PCI_NUM_RESOURCES; i++) {
 		if (lu->fixed & BIT(i))
 			dev->resource[i].flags &= ~IORESOURCE_PCI_FIXED;
 	}
-	/* Else it counts as enabled for what is enabled below. */
+	/* Otherwise the count is needed for the enabled devices below. */
 	if (lu->enabled && lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		atomic_dec(&dev->enable_cnt);
 	lu->enabled = false;
 	pci_liveupdate_unpin(lu);
 }
 
-/* What becomes of the device from now on is no matter of @lu any more. */
-void pci_liveupdate_part(struct pci_liveupdate *lu)
+/* Drop the reference of @lu to its device. */
+void pci_liveupdate_detach(struct pci_liveupdate *lu)
 {
 	struct pci_dev *dev = lu->dev;
 
@@ -557,31 +558,31 @@ void pci_liveupdate_part(struct pci_liveupdate *lu)
 	lu->added = false;
 }
 
-/* A function needs its path no longer. */
-void pci_liveupdate_leave_path(struct pci_liveupdate *lu)
+/* Drop a function's use of the bridges above it. */
+void pci_liveupdate_put_upstream(struct pci_liveupdate *lu)
 {
 	for (lu = lu->parent; lu; lu = lu->parent) {
 		if (--lu->users || lu->state == PCI_LIVEUPDATE_QUARANTINED)
 			continue;
-		/* What is below cannot be reached: it stays stopped here. */
+		/* A function below cannot be reached: the bridge stays stopped. */
 		if (lu->stopped)
 			continue;
-		pci_liveupdate_let_go(lu);
+		pci_liveupdate_release(lu);
 		if (!lu->dev)
 			continue;
-		/* Its services begin: error reporting, hot plug, ... */
-		pci_liveupdate_release(lu->dev);
-		pci_liveupdate_part(lu);
+		/* Starts its services: error reporting, hot plug and others. */
+		pci_liveupdate_end(lu->dev);
+		pci_liveupdate_detach(lu);
 	}
 }
 
-/* Switch off @dev's bus mastering. Return: true if it is off. */
+/* Disable bus mastering of @dev. Return: true if it is disabled. */
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 {
 	struct pci_liveupdate_bypass bypass;
 	u16 cmd;
 
-	/* Also if it cannot be reached now: before it is reset nobody gets it. */
+	/* Also if it cannot be reached: no driver is bound before a reset. */
 	WRITE_ONCE(dev->liveupdate_stopped, true);
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd))
@@ -589,9 +590,9 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	if (!(cmd & PCI_COMMAND_MASTER))
 		return true;
 
-	pci_shield_let(&lu->shield, &bypass);
+	pci_allow_writes(&lu->block, &bypass);
 	pci_write_config_word(dev, PCI_COMMAND, cmd & ~PCI_COMMAND_MASTER);
-	pci_shield_unlet(&bypass);
+	pci_disallow_writes(&bypass);
 	dev->is_busmaster = 0;
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 
@@ -606,7 +607,7 @@ static int pci_liveupdate_find_other(struct pci_dev *dev, void *found)
 	return 0;
 }
 
-/* Is a function below @bridge that has nothing to do with the update? */
+/* Return: true if a function below @bridge is not part of the update. */
 static bool pci_liveupdate_has_others(struct pci_liveupdate *bridge)
 {
 	bool found = false;
@@ -619,15 +620,15 @@ static bool pci_liveupdate_has_others(struct pci_liveupdate *bridge)
 }
 
 /*
- * The nearest bridge above that can be reached, unless somebody else's function
- * is below it: one that runs for a VM, or one of the host.
+ * Stop the nearest bridge above that can be reached. Fail if another function is
+ * below it: one that runs for another owner, or one of the host.
  */
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 {
 	unsigned int own = lu->users;
 	struct pci_liveupdate *bridge;
 
-	/* It has left the path when it was quarantined. */
+	/* Its use of the path was dropped when it was quarantined. */
 	if (lu->wire.kind == LUO_PCI_FUNCTION &&
 	    lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		own = 0;
@@ -639,7 +640,7 @@ bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 			return false;
 		if (bridge->dev && pci_liveupdate_stop(bridge, bridge->dev)) {
 			bridge->stopped = true;
-			pci_err(bridge->dev, "live update: bus mastering is off, all that is below is stopped\n");
+			pci_err(bridge->dev, "live update: bus mastering is disabled, all devices below are stopped\n");
 			return true;
 		}
 	}
@@ -647,7 +648,7 @@ bool pci_liveupdate_stop_above(struct pci_liveupdate *lu)
 	return false;
 }
 
-/* Is each function that needed @bridge stopped by itself, or done with? */
+/* Return: true if each function below @bridge is stopped by itself, or finished. */
 static bool pci_liveupdate_is_idle(struct pci_liveupdate *bridge)
 {
 	struct pci_liveupdate *lu, *above;
@@ -665,8 +666,9 @@ static bool pci_liveupdate_is_idle(struct pci_liveupdate *bridge)
 }
 
 /*
- * A bridge was stopped when it was found, nobody knew then what is below. If that
- * is all stopped by itself, others below need not do without.
+ * A quarantined bridge was stopped before the devices below it were found. When
+ * the preserved ones are all stopped by themselves, let it forward for the
+ * others.
  */
 static void pci_liveupdate_restart_bridge(struct pci_liveupdate *lu)
 {
@@ -679,7 +681,7 @@ static void pci_liveupdate_restart_bridge(struct pci_liveupdate *lu)
 	WRITE_ONCE(dev->liveupdate_stopped, false);
 	if (pci_is_enabled(dev))
 		pci_set_master(dev);
-	pci_info(dev, "live update: may forward again, what ran below is stopped by itself\n");
+	pci_info(dev, "live update: bus mastering is enabled again: the preserved functions below are stopped by themselves\n");
 }
 
 static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
@@ -699,11 +701,11 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
 	       lu->wire.segment, lu->wire.bus, PCI_SLOT(lu->wire.devfn),
 	       PCI_FUNC(lu->wire.devfn), reason,
 	       lu->stopped ? "Its DMA is stopped" :
-			     "Neither it nor a bridge above can be reached");
+			     "Its DMA cannot be stopped, neither here nor at a bridge above");
 
-	pci_liveupdate_let_go(lu);
+	pci_liveupdate_release(lu);
 	if (lu->wire.kind == LUO_PCI_FUNCTION) {
-		pci_liveupdate_leave_path(lu);
+		pci_liveupdate_put_upstream(lu);
 		return;
 	}
 	list_for_each_entry(below, &pci_incoming.devices, list) {
@@ -716,10 +718,10 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
 /* --- enumeration */
 
 /**
- * pci_liveupdate_setup - A device was found.
- * @dev: The device, of which no more is known than where it is.
+ * pci_liveupdate_setup - Associate a new device with its preserved state
+ * @dev: The device, of which only the address is known.
  *
- * Called before anything is written to it.
+ * Called before the first config write to it.
  */
 void pci_liveupdate_setup(struct pci_dev *dev)
 {
@@ -730,7 +732,7 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	lu = pci_liveupdate_find(pci_liveupdate_place_of_dev(dev));
+	lu = pci_liveupdate_find(pci_liveupdate_dev_sbdf(dev));
 	if (!lu || !lu->users)
 		return;
 
@@ -739,10 +741,10 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 	if (lu->state != PCI_LIVEUPDATE_EXPECTED)
 		return;
 
-	dev->liveupdate_hands_off = true;
+	dev->liveupdate_running = true;
 }
 
-/* The chipset's own functions are bus masters for ever, and nobody's VM has them. */
+/* Functions of the chipset are always bus masters and are never preserved. */
 static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 {
 	u16 cmd;
@@ -755,10 +757,10 @@ static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 		return;
 	pci_write_config_word(dev, PCI_COMMAND, cmd & ~PCI_COMMAND_MASTER);
 	WRITE_ONCE(dev->liveupdate_stopped, true);
-	pci_err(dev, "live update: its DMA is stopped: the previous kernel may have preserved it\n");
+	pci_err(dev, "live update: its DMA is stopped: the previous kernel may have preserved it, its VM must be restarted\n");
 }
 
-/* Perhaps it has another number now than when it was preserved. */
+/* Its bus number may have changed since it was preserved. */
 static bool pci_liveupdate_is_below_stopped(struct pci_dev *dev)
 {
 	while ((dev = pci_upstream_bridge(dev))) {
@@ -770,8 +772,10 @@ static bool pci_liveupdate_is_below_stopped(struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_verify - Is a device what was preserved?
+ * pci_liveupdate_verify - Compare a new device with its preserved state
  * @dev: The device. Header type and config size are known, and no fixup was run.
+ *
+ * A device that differs is quarantined.
  */
 void pci_liveupdate_verify(struct pci_dev *dev)
 {
@@ -781,7 +785,7 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 	if (pci_incoming.unread || pci_liveupdate_is_below_stopped(dev))
 		pci_liveupdate_stop_unread(dev);
 	if (!READ_ONCE(dev->liveupdate)) {
-		/* Its driver needs the bridge, which is restarted after a reset. */
+		/* Bind no driver before the bridge is restarted, after a reset. */
 		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
 		    pci_liveupdate_is_below_stopped(dev))
 			WRITE_ONCE(dev->liveupdate_stopped, true);
@@ -793,23 +797,23 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 	lu = dev->liveupdate;
 	if (!lu)
 		return;
-	pci_shield_learn(&lu->shield, dev);
+	pci_write_block_find_status(&lu->block, dev);
 	why = pci_incoming.stop_all ?: pci_liveupdate_differs(dev, lu);
 	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		pci_liveupdate_stop(lu, dev);
 	else if (why)
 		pci_liveupdate_quarantine(lu, dev, why);
 	if (lu->state != PCI_LIVEUPDATE_EXPECTED) {
-		dev->liveupdate_hands_off = false;
+		dev->liveupdate_running = false;
 		return;
 	}
 
 	lu->state = PCI_LIVEUPDATE_INCOMING;
-	pci_info(dev, "live update: %s as it was, hands off\n",
+	pci_info(dev, "live update: %s unchanged, config writes are blocked until finish\n",
 		 lu->wire.kind == LUO_PCI_BRIDGE ? "bridge" : "function");
 	/*
-	 * It is enabled and a bus master. Who enables something below would set
-	 * both again, and who disables it clear them.
+	 * The bridge is enabled and a bus master. The count prevents that drivers
+	 * of devices below enable it again, or disable it.
 	 */
 	if (lu->wire.kind == LUO_PCI_BRIDGE) {
 		atomic_inc(&dev->enable_cnt);
@@ -820,7 +824,7 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_add - A device is on its bus.
+ * pci_liveupdate_add - Note that a device was added to its bus
  * @dev: The device, not yet in sysfs.
  */
 void pci_liveupdate_add(struct pci_dev *dev)
@@ -828,7 +832,7 @@ void pci_liveupdate_add(struct pci_dev *dev)
 	struct pci_liveupdate *lu;
 
 	if (!READ_ONCE(dev->liveupdate)) {
-		/* Else all that are stopped are looked after at once. */
+		/* Before the end of the scan pci_liveupdate_scanned() does it. */
 		if (pci_liveupdate_is_stopped(dev) && READ_ONCE(pci_incoming.scanned))
 			pci_liveupdate_probe(dev);
 		return;
@@ -846,7 +850,7 @@ void pci_liveupdate_add(struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_remove - A device goes away.
+ * pci_liveupdate_remove - Quarantine a preserved device that is removed
  * @dev: The device.
  */
 void pci_liveupdate_remove(struct pci_dev *dev)
@@ -860,10 +864,10 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 		return;
 	pci_liveupdate_quarantine(lu, dev, "it was removed");
 	pci_liveupdate_set_incoming(dev, NULL);
-	pci_liveupdate_part(lu);
+	pci_liveupdate_detach(lu);
 }
 
-/* Nobody else gets what a running device decodes. Return: what is wrong. */
+/* Claim the resources that a running device decodes. Return: NULL or a reason. */
 static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 {
 	struct pci_dev *dev = lu->dev;
@@ -875,18 +879,18 @@ static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 		if (!res->flags || res->parent || !resource_size(res) ||
 		    res->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED))
 			continue;
-		/* Not assigned, or not decoded: that may be anywhere. */
+		/* Not assigned or not decoded: the address is meaningless. */
 		if (!res->start || (rom && !(res->flags & IORESOURCE_ROM_ENABLE)))
 			continue;
-		/* Nothing is decoded there without virtual functions. */
+		/* A failure is harmless: no virtual function is enabled. */
 		if (pci_resource_is_iov(i)) {
 			pci_claim_resource(dev, i);
 			continue;
 		}
 		if (pci_claim_resource(dev, i))
 			return pci_resource_is_bridge_win(i) ?
-			       "somebody else has what its window forwards" :
-			       "somebody else has what its BARs decode";
+			       "its window overlaps another resource" :
+			       "its BAR overlaps another resource";
 		if (!(res->flags & IORESOURCE_PCI_FIXED)) {
 			res->flags |= IORESOURCE_PCI_FIXED;
 			lu->fixed |= BIT(i);
@@ -897,10 +901,10 @@ static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 }
 
 /**
- * pci_liveupdate_claim - All below a root bus was found.
- * @bus: The root bus.
+ * pci_liveupdate_claim - Claim the resources of running devices
+ * @bus: A root bus, below which all devices were found.
  *
- * Called before anybody is given a resource there.
+ * Called before other resources are assigned there.
  */
 void pci_liveupdate_claim(struct pci_bus *bus)
 {
@@ -912,7 +916,7 @@ void pci_liveupdate_claim(struct pci_bus *bus)
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	/* A bridge comes before what is below it. */
+	/* Sorted: a bridge comes before the devices below it. */
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
 		if (lu->state != PCI_LIVEUPDATE_INCOMING || !lu->dev || !lu->users ||
 		    pci_find_host_bridge(lu->dev->bus)->bus != bus)
@@ -928,8 +932,8 @@ void pci_liveupdate_claim(struct pci_bus *bus)
 	}
 }
 
-/* Whoever they belonged to will not ask for them. */
-static void __init pci_liveupdate_begin_unread_anew(void)
+/* Reset and reprobe the stopped functions: their owners cannot be known. */
+static void __init pci_liveupdate_reprobe_unread(void)
 {
 	struct pci_dev *dev = NULL;
 
@@ -947,37 +951,37 @@ static int __init pci_liveupdate_scanned(void)
 	if (!pci_liveupdate_any_incoming() && !pci_incoming.unread)
 		return 0;
 
-	/* Some host bridges come late. */
+	/* Host bridges may be probed asynchronously. */
 	wait_for_device_probe();
 
 	guard(mutex)(&pci_liveupdate_lock);
 
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
 		if (lu->state == PCI_LIVEUPDATE_EXPECTED)
-			pci_liveupdate_quarantine(lu, NULL, "it is not there");
+			pci_liveupdate_quarantine(lu, NULL, "it is absent");
 	}
 	WRITE_ONCE(pci_incoming.scanned, true);
-	pci_liveupdate_begin_unread_anew();
+	pci_liveupdate_reprobe_unread();
 
 	return 0;
 }
 late_initcall_sync(pci_liveupdate_scanned);
 
 /**
- * pci_liveupdate_bar_masks - What sizing the BARs of a running device would read.
+ * pci_liveupdate_bar_masks - Get the BAR masks of a running device
  * @dev:   The device.
- * @count: How many BARs, of 32 bits each.
- * @pos:   Offset of the first in configuration space.
- * @masks: Where to put it.
+ * @count: Number of BARs, of 32 bits each.
+ * @pos:   Offset of the first one in configuration space.
+ * @masks: Set to the values that would be read after writing all ones.
  *
- * Return: false if it has to be found out by writing to them.
+ * Return: false if the device is not running and can be sized.
  */
 bool pci_liveupdate_bar_masks(struct pci_dev *dev, unsigned int count,
 			      unsigned int pos, u32 *masks)
 {
 	struct pci_liveupdate *lu = dev->liveupdate;
 
-	if (!pci_liveupdate_hands_off(dev))
+	if (!pci_liveupdate_running(dev))
 		return false;
 
 	memset(masks, 0, count * sizeof(*masks));
@@ -999,8 +1003,8 @@ bool pci_liveupdate_bar_masks(struct pci_dev *dev, unsigned int count,
 }
 
 /**
- * pci_liveupdate_flags - What cannot be read of a running device.
- * @dev: The device, hands-off.
+ * pci_liveupdate_flags - Get properties that can only be found out by writing
+ * @dev: A running device.
  *
  * Return: enum luo_pci_flags.
  */
@@ -1010,8 +1014,8 @@ u16 pci_liveupdate_flags(struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_vf_buses - Bus numbers the virtual functions would need.
- * @dev: A physical function, hands-off.
+ * pci_liveupdate_vf_buses - Get the highest bus number of virtual functions
+ * @dev: A running physical function.
  */
 u16 pci_liveupdate_vf_buses(struct pci_dev *dev)
 {
@@ -1039,16 +1043,16 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	/* What is below a bridge comes first, and lets it go. */
+	/* In reverse order: functions are released before the bridges above. */
 	list_for_each_entry_safe_reverse(lu, tmp, &pci_incoming.devices, list) {
-		/* A file that was preserved without its function. */
+		/* Its file was finished without it. */
 		if (lu->users && lu->state == PCI_LIVEUPDATE_INCOMING)
 			pci_liveupdate_quarantine(lu, lu->dev,
-						  "nobody has finished it");
-		/* A bridge that was stopped for what is below, or not found. */
-		pci_liveupdate_let_go(lu);
+						  "its owner has not finished it");
+		/* A bridge that was stopped for a function below, or is absent. */
+		pci_liveupdate_release(lu);
 		if (lu->dev && lu->dev->liveupdate == lu)
-			pci_liveupdate_release(lu->dev);
+			pci_liveupdate_end(lu->dev);
 		pci_liveupdate_free(lu);
 	}
 	luo_abi_release(&pci_incoming.reader);

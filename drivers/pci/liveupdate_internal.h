@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the files of PCI's live update know of each other. */
+/* Declarations shared by the files drivers/pci/liveupdate*.c. */
 #ifndef DRIVERS_PCI_LIVEUPDATE_INTERNAL_H
 #define DRIVERS_PCI_LIVEUPDATE_INTERNAL_H
 
@@ -13,60 +13,62 @@
 #include <linux/types.h>
 #include <linux/luo/pci.h>
 
-/* Registers of a function with bits that are cleared by writing 1. */
-#define PCI_SHIELD_MAX_STATUS	16
+/* Maximum number of registers of a function with write-1-to-clear bits. */
+#define PCI_WRITE_BLOCK_MAX_STATUS	16
 
 /**
- * struct pci_shield_status - A status register: some of its bits are W1C.
- * @offset: Of its dword in configuration space.
- * @w1c:    The bits that are cleared by writing 1.
- * @status: These and all others of the register; the others are read-only, so
- *          what is written there changes nothing.
+ * struct pci_write_block_status - A status register with write-1-to-clear bits
+ * @offset: Offset of its dword in configuration space.
+ * @w1c:    Mask of the bits that are cleared by writing 1.
+ * @status: Mask of all bits of the register. Those not in @w1c are read-only.
  */
-struct pci_shield_status {
+struct pci_write_block_status {
 	u16 offset;
 	u32 w1c;
 	u32 status;
 };
 
 /**
- * struct pci_shield - Keeps config writes away from one function or bridge.
- * @node:      Where it is found by its place.
- * @place:     See pci_liveupdate_place().
- * @status:    Where bits are cleared by writing 1.
- * @nr_status: Their number.
- * @dropped:   Writes that would have changed something.
- * @swallowed: Writes that would have written what is there.
- * @kept:      Writes that would have cleared status bits and nothing else.
- * @lets_status: These are sent, and not counted: an interrupt handler may not end
- *             before its status is clear.
- * @msi:       Where the MSI capability of a function is that its owner has taken
- *             over, 0 before: whoever moves its interrupt writes there.
- * @msi_size:  Its size.
+ * struct pci_write_block - Blocks config writes to one function or bridge
+ * @node:       Entry of the hash table, by @sbdf.
+ * @sbdf:       Segment, bus, device and function, see pci_liveupdate_sbdf().
+ * @status:     Its status registers.
+ * @nr_status:  Number of entries of @status.
+ * @dropped:    Count of dropped writes that would have changed a register.
+ * @redundant:  Count of dropped writes of the value that the register has.
+ * @suppressed: Count of dropped writes that would only have cleared status bits.
+ * @allow_status: Writes that only clear status bits are not blocked and not
+ *              counted. The interrupt handler of a port loops until its status
+ *              is clear.
+ * @msi:        Offset of the MSI capability, once the owner has adopted the
+ *              function; otherwise 0. Writes to it are not blocked: the kernel
+ *              writes it when the affinity of the interrupt changes.
+ * @msi_size:   Size of the MSI capability.
  *
- * All is protected by the shield's lock.
+ * Protected by pci_write_block_lock.
  */
-struct pci_shield {
+struct pci_write_block {
 	struct hlist_node node;
-	u64 place;
-	struct pci_shield_status status[PCI_SHIELD_MAX_STATUS];
+	u64 sbdf;
+	struct pci_write_block_status status[PCI_WRITE_BLOCK_MAX_STATUS];
 	unsigned int nr_status;
 	unsigned long dropped;
-	unsigned long swallowed;
-	unsigned long kept;
-	bool lets_status;
+	unsigned long redundant;
+	unsigned long suppressed;
+	bool allow_status;
 	u16 msi;
 	u16 msi_size;
 };
 
 /**
- * enum pci_liveupdate_state - What became of a preserved device.
+ * enum pci_liveupdate_state - State of a preserved device
  * @PCI_LIVEUPDATE_OUTGOING:    Preserved for the next kernel.
- * @PCI_LIVEUPDATE_FROZEN:      The same, and the kexec is about to happen.
- * @PCI_LIVEUPDATE_EXPECTED:    The previous kernel has preserved it, it was not
- *                              found yet.
- * @PCI_LIVEUPDATE_INCOMING:    It was found as it was, and runs.
- * @PCI_LIVEUPDATE_QUARANTINED: It was not, and was stopped.
+ * @PCI_LIVEUPDATE_FROZEN:      Preserved, and frozen for the kexec.
+ * @PCI_LIVEUPDATE_EXPECTED:    Preserved by the previous kernel, not found yet.
+ * @PCI_LIVEUPDATE_INCOMING:    Preserved by the previous kernel, unchanged, and
+ *                              running.
+ * @PCI_LIVEUPDATE_QUARANTINED: Preserved by the previous kernel, but changed or
+ *                              absent; stopped.
  */
 enum pci_liveupdate_state {
 	PCI_LIVEUPDATE_OUTGOING,
@@ -77,27 +79,28 @@ enum pci_liveupdate_state {
 };
 
 /**
- * struct pci_liveupdate - A function that is preserved, or a bridge above it.
- * @list:      Among the outgoing or the incoming, in the order of their places.
- * @wire:      What crosses the kexec; outgoing: as it was when it was preserved.
+ * struct pci_liveupdate - A preserved function, or a bridge above one
+ * @list:      Entry of the list of outgoing or incoming devices, sorted by SBDF.
+ * @wire:      Its serialized state. Outgoing: read when it was preserved, and
+ *             again at the freeze.
  * @bars:      Its BARs.
- * @nr_bars:   Their number.
- * @registers: What it is reset to.
- * @nr_registers: Their number.
+ * @nr_bars:   Number of entries of @bars.
+ * @registers: The register values that a reset restores.
+ * @nr_registers: Number of entries of @registers.
  * @parent:    The bridge above, NULL on a root bus.
- * @dev:       The device; NULL if there is none.
- * @added:     There is a reference to @dev, and it can be used.
- * @number:    Outgoing: its number in the wire's array.
- * @users:     Functions that need it, itself included.
- * @state:     What became of it.
+ * @dev:       The device; NULL if it is absent.
+ * @added:     @dev was added to its bus, and this holds a reference to it.
+ * @number:    Its number in the serialized array of devices, from 1.
+ * @users:     Number of preserved functions that need it, including itself.
+ * @state:     Its state.
  * @reason:    Why it is quarantined.
- * @errors:    Incoming: what errors there are that there were not at the freeze, as
- *             in &luo_pci_device.errors; saved before anybody clears them.
- * @stopped:   Its bus mastering was found off, or switched off, for that.
- * @pinned:    It is kept in D0.
- * @enabled:   It counts as enabled though nobody has enabled it.
- * @fixed:     Which of its resources must not be moved.
- * @shield:    Keeps writes away.
+ * @errors:    Incoming: errors logged since the freeze, as in
+ *             &luo_pci_device.errors; saved before they can be cleared.
+ * @stopped:   Bus mastering is disabled, here or at a bridge above.
+ * @pinned:    This holds a runtime PM reference that keeps it in D0.
+ * @enabled:   This holds a count of &pci_dev.enable_cnt.
+ * @fixed:     Mask of the resources that this has marked as fixed.
+ * @block:     Blocks config writes.
  */
 struct pci_liveupdate {
 	struct list_head list;
@@ -118,21 +121,21 @@ struct pci_liveupdate {
 	bool pinned;
 	bool enabled;
 	u32 fixed;
-	struct pci_shield shield;
+	struct pci_write_block block;
 };
 
-static inline u64 pci_liveupdate_place(u32 segment, u8 bus, u8 devfn)
+static inline u64 pci_liveupdate_sbdf(u32 segment, u8 bus, u8 devfn)
 {
 	return (u64)segment << 16 | bus << 8 | devfn;
 }
 
 /**
- * struct pci_liveupdate_incoming - What comes from the previous kernel.
- * @devices:  &struct pci_liveupdate, in the order of their places.
- * @reader:   Of the blob.
- * @stop_all: Why nothing can be left running, or NULL.
- * @unread:   Something was preserved, nobody knows what.
- * @scanned:  All that is there at boot was found.
+ * struct pci_liveupdate_incoming - State preserved by the previous kernel
+ * @devices:  List of &struct pci_liveupdate, sorted by SBDF.
+ * @reader:   Reader of the blob.
+ * @stop_all: Why all preserved devices must be stopped, or NULL.
+ * @unread:   Devices were preserved, but the blob cannot be read.
+ * @scanned:  The buses that are present at boot were scanned.
  */
 struct pci_liveupdate_incoming {
 	struct list_head devices;
@@ -147,8 +150,8 @@ extern struct mutex pci_liveupdate_lock;
 extern spinlock_t pci_liveupdate_pointers;
 extern struct liveupdate_flb pci_liveupdate_flb;
 
-u64 pci_liveupdate_place_of(const struct luo_pci_device *wire);
-u64 pci_liveupdate_place_of_dev(struct pci_dev *dev);
+u64 pci_liveupdate_wire_sbdf(const struct luo_pci_device *wire);
+u64 pci_liveupdate_dev_sbdf(struct pci_dev *dev);
 void pci_liveupdate_set_incoming(struct pci_dev *dev, struct pci_liveupdate *lu);
 void pci_liveupdate_set_outgoing(struct pci_dev *dev, struct pci_liveupdate *lu);
 void pci_liveupdate_free(struct pci_liveupdate *lu);
@@ -161,8 +164,8 @@ struct pci_liveupdate_refusal {
 	const char *why;
 };
 
-bool pci_liveupdate_can_keep(struct pci_dev *dev,
-			     struct pci_liveupdate_refusal *refusal);
+bool pci_liveupdate_check_device(struct pci_dev *dev,
+				 struct pci_liveupdate_refusal *refusal);
 int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args);
 void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args);
 int pci_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args);
@@ -173,24 +176,24 @@ extern struct pci_liveupdate_incoming pci_incoming;
 
 int pci_liveupdate_flb_retrieve(struct liveupdate_flb_op_args *args);
 void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args);
-struct pci_liveupdate *pci_liveupdate_find(u64 place);
+struct pci_liveupdate *pci_liveupdate_find(u64 sbdf);
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev);
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu);
-void pci_liveupdate_let_go(struct pci_liveupdate *lu);
-void pci_liveupdate_part(struct pci_liveupdate *lu);
-void pci_liveupdate_leave_path(struct pci_liveupdate *lu);
-void pci_liveupdate_release(struct pci_dev *dev);
+void pci_liveupdate_release(struct pci_liveupdate *lu);
+void pci_liveupdate_detach(struct pci_liveupdate *lu);
+void pci_liveupdate_put_upstream(struct pci_liveupdate *lu);
+void pci_liveupdate_end(struct pci_dev *dev);
 
-/* liveupdate_shield.c */
-void pci_shield_init(struct pci_shield *shield, u64 place);
-void pci_shield_learn(struct pci_shield *shield, struct pci_dev *dev);
-void pci_shield_raise(struct pci_shield *shield);
-void pci_shield_lower(struct pci_shield *shield);
-void pci_shield_let_msi(struct pci_shield *shield, struct pci_dev *dev);
-void pci_shield_let(const struct pci_shield *shield,
-		    struct pci_liveupdate_bypass *bypass);
-void pci_shield_unlet(struct pci_liveupdate_bypass *bypass);
-bool pci_shield_is_let(const struct pci_shield *shield);
+/* liveupdate_write_block.c */
+void pci_write_block_init(struct pci_write_block *block, u64 sbdf);
+void pci_write_block_find_status(struct pci_write_block *block, struct pci_dev *dev);
+void pci_block_writes(struct pci_write_block *block);
+void pci_unblock_writes(struct pci_write_block *block);
+void pci_allow_msi_writes(struct pci_write_block *block, struct pci_dev *dev);
+void pci_allow_writes(const struct pci_write_block *block,
+		      struct pci_liveupdate_bypass *bypass);
+void pci_disallow_writes(struct pci_liveupdate_bypass *bypass);
+bool pci_writes_allowed(const struct pci_write_block *block);
 
 /* liveupdate_sysfs.c */
 void pci_liveupdate_show(struct pci_dev *dev);

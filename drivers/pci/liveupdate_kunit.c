@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * KUnit tests of what needs no device that runs: which config writes the shield
- * keeps away, what sizing is told without being done, and that what a function
- * is reset to is what pci_save_state() has read.
+ * KUnit tests that need no running device: blocking of config writes, BAR masks
+ * without sizing, and the conversion between registers and what pci_save_state()
+ * saves.
  */
 
 #include <kunit/test.h>
@@ -16,14 +16,14 @@
 #include "liveupdate_internal.h"
 #include "pci.h"
 
-/* --- a bus with one function, which has nothing but configuration space */
+/* --- a fake bus with one function, which has only configuration space */
 
 #define FAKE_BUS	0xfe
 #define FAKE_DEVFN	PCI_DEVFN(3, 1)
 
 struct fake {
 	struct pci_bus bus;
-	struct pci_shield shield;
+	struct pci_write_block block;
 	struct completion written;
 	u8 config[256];
 	unsigned int writes;
@@ -61,12 +61,12 @@ static struct pci_ops fake_ops = {
 	.write = fake_write,
 };
 
-static void fake_lower(void *shield)
+static void fake_unblock(void *block)
 {
-	pci_shield_lower(shield);
+	pci_unblock_writes(block);
 }
 
-/* In the domain of a bus that is there. */
+/* Make a fake bus in the domain of a real one. */
 static struct fake *fake_make(struct kunit *test)
 {
 	struct pci_bus *real = pci_find_next_bus(NULL);
@@ -82,26 +82,26 @@ static struct fake *fake_make(struct kunit *test)
 	init_completion(&fake->written);
 	put_unaligned_le32(0xf9100107, fake->config + PCI_COMMAND);
 
-	pci_shield_init(&fake->shield,
-			pci_liveupdate_place(pci_domain_nr(real), FAKE_BUS,
-					     FAKE_DEVFN));
-	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fake_lower,
-							   &fake->shield));
-	pci_shield_raise(&fake->shield);
+	pci_write_block_init(&fake->block,
+			     pci_liveupdate_sbdf(pci_domain_nr(real), FAKE_BUS,
+						 FAKE_DEVFN));
+	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fake_unblock,
+							   &fake->block));
+	pci_block_writes(&fake->block);
 
 	return fake;
 }
 
 static void expect_counts(struct kunit *test, struct fake *fake,
-			  unsigned long dropped, unsigned long swallowed,
-			  unsigned long kept)
+			  unsigned long dropped, unsigned long redundant,
+			  unsigned long suppressed)
 {
-	KUNIT_EXPECT_EQ(test, dropped, fake->shield.dropped);
-	KUNIT_EXPECT_EQ(test, swallowed, fake->shield.swallowed);
-	KUNIT_EXPECT_EQ(test, kept, fake->shield.kept);
+	KUNIT_EXPECT_EQ(test, dropped, fake->block.dropped);
+	KUNIT_EXPECT_EQ(test, redundant, fake->block.redundant);
+	KUNIT_EXPECT_EQ(test, suppressed, fake->block.suppressed);
 }
 
-static void shield_drops(struct kunit *test)
+static void config_write_dropped(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 	u16 command;
@@ -116,7 +116,7 @@ static void shield_drops(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0x0107, command);
 }
 
-static void shield_swallows(struct kunit *test)
+static void redundant_write_dropped(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 
@@ -127,29 +127,29 @@ static void shield_swallows(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 0, fake->writes);
 }
 
-static void shield_keeps_status(struct kunit *test)
+static void status_write_suppressed(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 
 	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_STATUS, 0xf910);
 	pci_bus_write_config_byte(&fake->bus, FAKE_DEVFN, PCI_STATUS + 1, 0x80);
-	/* A command that is there, and the status bits that go with it. */
+	/* The current value of Command, and write-1-to-clear bits of Status. */
 	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
 				   0xf9100107);
 	expect_counts(test, fake, 0, 0, 3);
 
-	/* Zeroes clear nothing. */
+	/* Zeroes do not clear status bits. */
 	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
 				   0x00100107);
 	expect_counts(test, fake, 0, 1, 3);
-	/* One that changes something besides is dropped. */
+	/* A write that also changes Command is dropped. */
 	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
 				   0xf9100103);
 	expect_counts(test, fake, 1, 1, 3);
 	KUNIT_EXPECT_EQ(test, 0, fake->writes);
 }
 
-static void shield_is_of_one_function(struct kunit *test)
+static void write_block_is_per_function(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 
@@ -161,7 +161,7 @@ static void shield_is_of_one_function(struct kunit *test)
 	fake->bus.number++;
 	expect_counts(test, fake, 0, 0, 0);
 
-	pci_shield_lower(&fake->shield);
+	pci_unblock_writes(&fake->block);
 	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0);
 	KUNIT_EXPECT_EQ(test, 3, fake->writes);
 	expect_counts(test, fake, 0, 0, 0);
@@ -177,7 +177,7 @@ static int write_command(void *data)
 	return 0;
 }
 
-static void somebody_else_writes(struct kunit *test, struct fake *fake)
+static void other_task_writes(struct kunit *test, struct fake *fake)
 {
 	struct task_struct *task;
 
@@ -187,25 +187,25 @@ static void somebody_else_writes(struct kunit *test, struct fake *fake)
 	wait_for_completion(&fake->written);
 }
 
-static void shield_lets_the_owner(struct kunit *test)
+static void owner_writes_allowed(struct kunit *test)
 {
 	struct pci_liveupdate_bypass outer, inner;
 	struct fake *fake = fake_make(test);
 
-	KUNIT_EXPECT_FALSE(test, pci_shield_is_let(&fake->shield));
-	pci_shield_let(&fake->shield, &outer);
-	pci_shield_let(&fake->shield, &inner);
+	KUNIT_EXPECT_FALSE(test, pci_writes_allowed(&fake->block));
+	pci_allow_writes(&fake->block, &outer);
+	pci_allow_writes(&fake->block, &inner);
 	write_command(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->writes);
-	pci_shield_unlet(&inner);
-	KUNIT_EXPECT_TRUE(test, pci_shield_is_let(&fake->shield));
+	pci_disallow_writes(&inner);
+	KUNIT_EXPECT_TRUE(test, pci_writes_allowed(&fake->block));
 
 	put_unaligned_le16(0x0107, fake->config + PCI_COMMAND);
-	somebody_else_writes(test, fake);
+	other_task_writes(test, fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->writes);
 	expect_counts(test, fake, 1, 0, 0);
 
-	pci_shield_unlet(&outer);
+	pci_disallow_writes(&outer);
 	write_command(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->writes);
 	expect_counts(test, fake, 2, 0, 0);
@@ -242,7 +242,7 @@ static void bars_are_told(struct kunit *test)
 	dev->liveupdate = lu;
 	KUNIT_EXPECT_FALSE(test, pci_liveupdate_bar_masks(dev, 6, 0x10, masks));
 
-	dev->liveupdate_hands_off = true;
+	dev->liveupdate_running = true;
 	KUNIT_EXPECT_TRUE(test, pci_liveupdate_bar_masks(dev, 6, 0x10, masks));
 	KUNIT_EXPECT_MEMEQ(test, expected, masks, sizeof(expected));
 	KUNIT_EXPECT_TRUE(test, pci_liveupdate_bar_masks(dev, 1, 0x30, masks));
@@ -261,7 +261,7 @@ static u32 read_register(struct pci_dev *dev, const struct luo_pci_register *reg
 	int pos = 0;
 	u32 val;
 
-	/* Registers of a port are not there in an endpoint. */
+	/* Handles registers of ports, which an endpoint does not have. */
 	if (reg->capability == PCI_CAP_ID_EXP) {
 		pcie_capability_read_word(dev, reg->offset, &word);
 		return word;
@@ -345,7 +345,7 @@ static void registers_come_back(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, state);
 	nr = pci_liveupdate_pristine(dev, state, registers);
 	kfree(state);
-	/* As if it had been otherwise when it was opened. */
+	/* Use values that differ from those of the device. */
 	for (unsigned int i = 0; i < nr; i++)
 		registers[i].value ^= registers[i].width == 2 ? 0x5555 :
 							       0x55555555;
@@ -359,7 +359,7 @@ static void registers_come_back(struct kunit *test)
 	pci_dev_put(dev);
 }
 
-/* Any function or bridge that does not run for somebody. */
+/* Find a function or bridge that was not preserved by a previous kernel. */
 static struct pci_dev *find_device(struct kunit *test, u8 hdr_type)
 {
 	struct pci_dev *dev = NULL;
@@ -392,25 +392,25 @@ static void expect_refusal(struct kunit *test, struct pci_dev *dev, int err,
 {
 	struct pci_liveupdate_refusal refusal = {};
 
-	KUNIT_EXPECT_FALSE(test, pci_liveupdate_can_keep(dev, &refusal));
+	KUNIT_EXPECT_FALSE(test, pci_liveupdate_check_device(dev, &refusal));
 	KUNIT_EXPECT_EQ(test, err, refusal.err);
 	if (refusal.why)
 		KUNIT_EXPECT_NOT_NULL_MSG(test, strstr(refusal.why, what), "%s",
 					  refusal.why);
 }
 
-/* None of these can be had in a machine that is emulated. */
+/* QEMU emulates none of these. */
 static void paths_are_refused(struct kunit *test)
 {
 	struct pci_dev *dev = find_device(test, PCI_HEADER_TYPE_BRIDGE);
 	struct pci_liveupdate_refusal refusal;
 
-	KUNIT_ASSERT_TRUE(test, pci_liveupdate_can_keep(dev, &refusal));
+	KUNIT_ASSERT_TRUE(test, pci_liveupdate_check_device(dev, &refusal));
 	dev->is_thunderbolt = 1;
 	expect_refusal(test, dev, -EOPNOTSUPP, "Thunderbolt");
 	dev->is_thunderbolt = 0;
 	dev->external_facing = 1;
-	expect_refusal(test, dev, -EOPNOTSUPP, "outside");
+	expect_refusal(test, dev, -EOPNOTSUPP, "external-facing");
 	dev->external_facing = 0;
 	dev->is_cxl = 1;
 	expect_refusal(test, dev, -EOPNOTSUPP, "CXL");
@@ -418,7 +418,7 @@ static void paths_are_refused(struct kunit *test)
 	set_bit(PCI_DEV_GOING, &dev->priv_flags);
 	expect_refusal(test, dev, -EBUSY, "being removed");
 	clear_bit(PCI_DEV_GOING, &dev->priv_flags);
-	KUNIT_EXPECT_TRUE(test, pci_liveupdate_can_keep(dev, &refusal));
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_check_device(dev, &refusal));
 	pci_dev_put(dev);
 }
 
@@ -444,7 +444,7 @@ static void differences_are_told(struct kunit *test)
 	expect_difference(test, dev, lu, &lu->wire.subsystem, "another device");
 	expect_difference(test, dev, lu, &lu->wire.class_revision,
 			  "another device");
-	expect_difference(test, dev, lu, &lu->wire.serial, "same make");
+	expect_difference(test, dev, lu, &lu->wire.serial, "same model");
 	expect_difference(test, dev, lu, &lu->wire.command, "Command");
 	expect_difference(test, dev, lu, &lu->wire.acs, "ACS");
 	expect_difference(test, dev, lu, &lu->wire.devctl, "Device Control");
@@ -475,7 +475,7 @@ static void differences_of_bridges_are_told(struct kunit *test)
 	pci_dev_put(dev);
 }
 
-/* Beside the configuration space that VFIO keeps, and headers of blobs. */
+/* Not counted: the virtual configuration space of VFIO, and headers of blobs. */
 static void a_function_is_small(struct kunit *test)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS];
@@ -506,17 +506,17 @@ static void a_function_is_small(struct kunit *test)
 
 #define FAKE_SLTCTL	0x58
 
-/* As the interrupt handler of a port does, which ends when nothing is left. */
-static void shield_lets_a_port_acknowledge(struct kunit *test)
+/* The interrupt handler of a port loops until its status bits are clear. */
+static void port_status_writes_allowed(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
-	struct pci_shield_status *slot = &fake->shield.status[1];
+	struct pci_write_block_status *slot = &fake->block.status[1];
 
 	slot->offset = FAKE_SLTCTL;
 	slot->w1c = 0x011f0000;
 	slot->status = 0xffff0000;
-	fake->shield.nr_status = 2;
-	fake->shield.lets_status = true;
+	fake->block.nr_status = 2;
+	fake->block.allow_status = true;
 	/* Presence Detect State, which is read-only, and its change. */
 	put_unaligned_le32(0x00481000, fake->config + FAKE_SLTCTL);
 
@@ -524,7 +524,7 @@ static void shield_lets_a_port_acknowledge(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, 1, fake->writes);
 	expect_counts(test, fake, 0, 0, 0);
 
-	fake->shield.lets_status = false;
+	fake->block.allow_status = false;
 	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL + 2, 0x08);
 	expect_counts(test, fake, 0, 0, 1);
 	/* Slot Control is not status. */
@@ -534,12 +534,12 @@ static void shield_lets_a_port_acknowledge(struct kunit *test)
 }
 
 static struct kunit_case pci_liveupdate_cases[] = {
-	KUNIT_CASE(shield_drops),
-	KUNIT_CASE(shield_swallows),
-	KUNIT_CASE(shield_keeps_status),
-	KUNIT_CASE(shield_lets_a_port_acknowledge),
-	KUNIT_CASE(shield_is_of_one_function),
-	KUNIT_CASE(shield_lets_the_owner),
+	KUNIT_CASE(config_write_dropped),
+	KUNIT_CASE(redundant_write_dropped),
+	KUNIT_CASE(status_write_suppressed),
+	KUNIT_CASE(port_status_writes_allowed),
+	KUNIT_CASE(write_block_is_per_function),
+	KUNIT_CASE(owner_writes_allowed),
 	KUNIT_CASE(bars_are_told),
 	KUNIT_CASE(registers_are_what_was_saved),
 	KUNIT_CASE(registers_come_back),

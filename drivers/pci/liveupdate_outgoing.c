@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions that are to run across the next live update, in the old kernel: who
- * can be preserved, and what is written down about them.
+ * Preserving functions for the next kernel: checking whether a function can be
+ * preserved, and serializing its state.
  */
 
 #include <linux/acpi.h>
@@ -24,7 +24,7 @@
 #include "liveupdate_wire.h"
 #include "pci.h"
 
-/* For the next kernel. */
+/* State preserved for the next kernel. */
 static struct {
 	struct list_head devices;
 	unsigned int nr_devices;
@@ -43,7 +43,7 @@ static struct {
 	(sizeof(struct luo_abi_header) +				\
 	 3 * (sizeof(struct luo_abi_record) + sizeof(struct luo_abi_array)))
 
-/* --- who can be preserved */
+/* --- checks */
 
 static bool pci_liveupdate_refuse(struct pci_liveupdate_refusal *refusal,
 				  int err, const char *why)
@@ -54,7 +54,7 @@ static bool pci_liveupdate_refuse(struct pci_liveupdate_refusal *refusal,
 	return false;
 }
 
-/* What was not shown to go on across a kexec, and is switched on. */
+/* Features that must be disabled: they were not shown to survive a kexec. */
 static const struct pci_liveupdate_feature {
 	u16 cap;
 	u16 offset;
@@ -102,15 +102,15 @@ pci_liveupdate_feature_is_off(struct pci_dev *dev,
 }
 
 /**
- * pci_liveupdate_can_keep - Check whether a device can be preserved as it is now
+ * pci_liveupdate_check_device - Check whether a device can be preserved now
  * @dev:     A function, or a bridge above one.
- * @refusal: Where to put why it cannot.
+ * @refusal: Filled with errno and reason if it cannot.
  *
  * Context: Sleeps.
  * Return: true if it can.
  */
-bool pci_liveupdate_can_keep(struct pci_dev *dev,
-			     struct pci_liveupdate_refusal *refusal)
+bool pci_liveupdate_check_device(struct pci_dev *dev,
+				 struct pci_liveupdate_refusal *refusal)
 {
 	if (test_bit(PCI_DEV_GOING, &dev->priv_flags))
 		return pci_liveupdate_refuse(refusal, -EBUSY,
@@ -131,16 +131,16 @@ bool pci_liveupdate_can_keep(struct pci_dev *dev,
 	if (dev->dev_flags & PCI_DEV_FLAGS_MSI_INTX_DISABLE_BUG)
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "its MSI does not work while INTx is masked");
-	/* Tunnels end with the kernel that has made them. */
+	/* A tunnel does not survive the kernel that has set it up. */
 	if (dev->is_thunderbolt || dev->external_facing)
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
-					     "it is a Thunderbolt or USB4 port, or another that leads outside");
+					     "it is a Thunderbolt, USB4 or other external-facing port");
 	if (pcie_is_cxl(dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "it uses CXL");
 	if (pci_dev_acs_is_specific(dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
-					     "its ACS is configured in a way of its own");
+					     "its ACS is device-specific");
 
 	for (int i = 0; i < ARRAY_SIZE(pci_liveupdate_unsupported); i++) {
 		const struct pci_liveupdate_feature *feature =
@@ -178,7 +178,7 @@ static int pci_liveupdate_check_member(struct device *member, void *data)
 	return 0;
 }
 
-/* Who shares a group with the function could do DMA in its name. */
+/* A device in the same group could do DMA with the function's requester ID. */
 static bool pci_liveupdate_group_is_alone(struct pci_dev *dev)
 {
 	struct iommu_group *group = iommu_group_get(&dev->dev);
@@ -206,22 +206,22 @@ static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL)
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "it is a bridge");
-	if (!pci_liveupdate_can_keep(dev, refusal))
+	if (!pci_liveupdate_check_device(dev, refusal))
 		return false;
 	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
-					     "its host bridge is not the firmware's: a driver may reset it");
+					     "its host bridge is not described by ACPI: its driver may reset it");
 	if (!pci_liveupdate_group_is_alone(dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
-					     "others are in its IOMMU group");
+					     "other devices are in its IOMMU group");
 
 	for (bridge = pci_upstream_bridge(dev); bridge;
 	     bridge = pci_upstream_bridge(bridge)) {
 		if (bridge->hdr_type != PCI_HEADER_TYPE_BRIDGE)
 			return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 						     "it is below a CardBus bridge");
-		if (!pci_liveupdate_can_keep(bridge, refusal)) {
-			pci_info(bridge, "live update: is above %s: %s\n",
+		if (!pci_liveupdate_check_device(bridge, refusal)) {
+			pci_info(bridge, "live update: %s cannot be preserved below this bridge: %s\n",
 				 pci_name(dev), refusal->why);
 			return false;
 		}
@@ -233,15 +233,15 @@ static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 /* --- preserve and unpreserve */
 
 /*
- * Hot plug, a user who unbinds and one who resets hold a device's lock, also
- * while they wait for the owner. They come first, and with it they find out that
- * the device is preserved. Probing the services of a port takes a moment.
+ * Hot plug, unbind and reset hold the device lock, also while they wait for the
+ * owner. With the lock held they check whether the device is preserved. The
+ * timeout allows for the time it takes to probe the services of a port.
  */
-#define PCI_LIVEUPDATE_PATIENCE		HZ
+#define PCI_LIVEUPDATE_LOCK_TIMEOUT		HZ
 
 static bool pci_liveupdate_trylock(struct pci_dev *dev)
 {
-	unsigned long end = jiffies + PCI_LIVEUPDATE_PATIENCE;
+	unsigned long end = jiffies + PCI_LIVEUPDATE_LOCK_TIMEOUT;
 
 	while (!device_trylock(&dev->dev)) {
 		if (time_after(jiffies, end))
@@ -259,7 +259,7 @@ static void pci_liveupdate_unlock_path(struct pci_dev *dev, struct pci_dev *end)
 		device_unlock(&dev->dev);
 }
 
-/* Return: NULL, or whose lock cannot be had; then none is taken. */
+/* Return: NULL, or the device that cannot be locked; then no lock is held. */
 static struct pci_dev *pci_liveupdate_lock_path(struct pci_dev *dev)
 {
 	struct pci_dev *it;
@@ -276,11 +276,11 @@ static struct pci_dev *pci_liveupdate_lock_path(struct pci_dev *dev)
 
 static void pci_liveupdate_insert(struct pci_liveupdate *lu)
 {
-	u64 place = pci_liveupdate_place_of(&lu->wire);
+	u64 sbdf = pci_liveupdate_wire_sbdf(&lu->wire);
 	struct pci_liveupdate *next;
 
 	list_for_each_entry(next, &pci_outgoing.devices, list) {
-		if (pci_liveupdate_place_of(&next->wire) > place)
+		if (pci_liveupdate_wire_sbdf(&next->wire) > sbdf)
 			break;
 	}
 	list_add_tail(&lu->list, &next->list);
@@ -315,16 +315,16 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 	for (unsigned int i = 0; i < lu->nr_bars; i++) {
 		err = pci_liveupdate_check_bar(&bars[i]);
 		if (err) {
-			pci_info(dev, "live update: the BAR at %#x is not one that can be handed over\n",
+			pci_info(dev, "live update: not preserved: the BAR at %#x is invalid\n",
 				 bars[i].offset);
 			err = -EOPNOTSUPP;
 			goto out_free;
 		}
 	}
 
-	pci_shield_init(&lu->shield, pci_liveupdate_place_of(&lu->wire));
-	pci_shield_learn(&lu->shield, dev);
-	lu->shield.lets_status = kind == LUO_PCI_BRIDGE;
+	pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&lu->wire));
+	pci_write_block_find_status(&lu->block, dev);
+	lu->block.allow_status = kind == LUO_PCI_BRIDGE;
 
 	return lu;
 
@@ -385,13 +385,13 @@ static void pci_liveupdate_put(struct pci_liveupdate *lu)
 	}
 }
 
-/* The bridge @dev and those above it have one user more. */
+/* Preserve the bridge @dev and those above it, or add a user to them. */
 static struct pci_liveupdate *pci_liveupdate_get_path(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu, *parent = NULL;
 	struct pci_dev *bridge = pci_upstream_bridge(dev);
 
-	/* No deeper than bus numbers go. */
+	/* The recursion is as deep as the bus hierarchy: at most 256. */
 	if (bridge) {
 		parent = pci_liveupdate_get_path(bridge);
 		if (IS_ERR(parent))
@@ -448,7 +448,7 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
 	return 0;
 }
 
-/* With the locks of @dev and of the bridges above. */
+/* Called with the device locks of @dev and of the bridges above held. */
 static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 					  const struct liveupdate_file_handler *fh,
 					  u64 handle,
@@ -479,42 +479,42 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 		return err;
 	}
 
-	/* 0 is nobody's. */
-	*tokenp = pci_liveupdate_place_of_dev(dev) + 1;
+	/* 0 is never a valid token. */
+	*tokenp = pci_liveupdate_dev_sbdf(dev) + 1;
 
 	return 0;
 }
 
 /**
- * pci_liveupdate_preserve - Let a function run across the next live update.
- * @dev:      The function; its driver is the caller and does not go away.
- * @fh:       The handler of the file that is preserved for it, whose FLB this is
- *            (see pci_liveupdate_register()). The next kernel gives the function
+ * pci_liveupdate_preserve - Preserve a function across the next live update
+ * @dev:      The function. The caller is its driver, which must stay bound.
+ * @fh:       The handler of the file that owns the function, registered with
+ *            pci_liveupdate_register(). The next kernel binds the function only
  *            to a driver whose &pci_driver.liveupdate_tag is the handler's
- *            compatible string, and to no other.
- * @handle:   The file's, &liveupdate_file_op_args.serialized_data; not 0. If what
- *            it leads to cannot be read in the next kernel, this is how the
- *            function can still be stopped, see pci_liveupdate_token_of().
- * @pristine: What the function is reset to when its owner closes it.
- * @tokenp:   Where a token is put, by which the driver finds the function again
- *            with pci_liveupdate_get() in the next kernel. It means nothing to
- *            anybody else.
+ *            compatible string.
+ * @handle:   The file's &liveupdate_file_op_args.serialized_data; not 0. The next
+ *            kernel can stop the function by it if the data behind it cannot be
+ *            read, see pci_liveupdate_token_of().
+ * @pristine: The state that a reset restores when the owner closes the function.
+ * @tokenp:   Set to a token, which the driver passes to pci_liveupdate_get() in
+ *            the next kernel. Its value is opaque.
  *
- * The bridges above are preserved with it. From here on neither is put to sleep,
- * reset by others, removed or disabled; from the freeze of the shared state on
- * nothing is written to their configuration space any more.
+ * The bridges above are preserved, too. From now on none of these devices is
+ * suspended, removed, disabled, or reset by others. From the freeze of the shared
+ * state on config writes to them are blocked.
  *
- * Belongs into the handler's .preserve().
+ * To be called in the handler's .preserve().
  *
  * Context: Sleeps.
- * Return: 0, or what was not done:
- * -EBUSY if the function's state forbids it now: preserved already, its previous
- * live update not finished, not in D0, virtual functions enabled, it or a bridge
- * above being removed, or its lock not free within a second;
+ * Return: 0, or an error, with the reason in the log; then nothing has changed:
+ * -EBUSY if the function cannot be preserved now: it is preserved already, its
+ * previous live update is not finished, it is not in D0, its virtual functions
+ * are enabled, it or a bridge above is being removed, or a device lock was not
+ * free within a second;
  * -EOPNOTSUPP if it cannot be preserved, see the top of liveupdate.c;
- * -ENODEV if it does not answer;
+ * -ENODEV if it does not respond;
  * -ENOENT if no handler that is registered with PCI has a preserved file;
- * -ENOMEM. The reason is logged.
+ * -ENOMEM if memory is short. The last two are not logged.
  */
 int pci_liveupdate_preserve(struct pci_dev *dev,
 			    const struct liveupdate_file_handler *fh,
@@ -538,10 +538,10 @@ int pci_liveupdate_preserve(struct pci_dev *dev,
 EXPORT_SYMBOL_GPL(pci_liveupdate_preserve);
 
 /**
- * pci_liveupdate_unpreserve - Undo pci_liveupdate_preserve().
- * @dev: The function; not preserved is fine.
+ * pci_liveupdate_unpreserve - Undo pci_liveupdate_preserve()
+ * @dev: The function; need not be preserved.
  *
- * Belongs into the handler's .unpreserve().
+ * To be called in the handler's .unpreserve().
  *
  * Context: Sleeps.
  */
@@ -557,12 +557,12 @@ void pci_liveupdate_unpreserve(struct pci_dev *dev)
 EXPORT_SYMBOL_GPL(pci_liveupdate_unpreserve);
 
 /**
- * pci_liveupdate_is_outgoing - Is a function preserved for the next kernel?
+ * pci_liveupdate_is_outgoing - Check whether a function is preserved for the next kernel
  * @dev: The function.
  */
 bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
 {
-	return READ_ONCE(dev->liveupdate_kept);
+	return READ_ONCE(dev->liveupdate_preserved);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_outgoing);
 
@@ -604,24 +604,24 @@ void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
 	pci_outgoing.blob = NULL;
 }
 
-/* What a device is at this moment is what the next kernel must find. */
+/* Read the state that the next kernel compares with the device. */
 static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
 	struct pci_liveupdate_refusal refusal;
 	int err;
 
-	if (!pci_liveupdate_can_keep(lu->dev, &refusal)) {
-		pci_err(lu->dev, "live update: called off: %s\n", refusal.why);
+	if (!pci_liveupdate_check_device(lu->dev, &refusal)) {
+		pci_err(lu->dev, "live update: aborted: %s\n", refusal.why);
 		return refusal.err;
 	}
 	err = pci_liveupdate_read(lu->dev, &lu->wire);
 	if (err) {
-		pci_err(lu->dev, "live update: called off: it does not answer\n");
+		pci_err(lu->dev, "live update: aborted: it does not respond\n");
 		return err;
 	}
 	if (pci_liveupdate_read_bars(lu->dev, bars) != lu->nr_bars) {
-		pci_err(lu->dev, "live update: called off: it has got other BARs\n");
+		pci_err(lu->dev, "live update: aborted: its BAR layout has changed since it was preserved\n");
 		return -EBUSY;
 	}
 	memcpy(lu->bars, bars, lu->nr_bars * sizeof(*bars));
@@ -641,7 +641,7 @@ static void pci_liveupdate_write(void)
 	kho_block_set_it_init(&bars, &pci_outgoing.bar_blocks);
 	kho_block_set_it_init(&registers, &pci_outgoing.register_blocks);
 
-	/* In the order of their places: a bridge has its number first. */
+	/* Sorted by SBDF: a bridge gets its number before the devices below it. */
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
 		lu->number = ++number;
 		wire = kho_block_set_it_reserve_entry(&devices);
@@ -675,7 +675,7 @@ static void pci_liveupdate_thaw(void)
 	struct pci_liveupdate *lu;
 
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
-		pci_shield_lower(&lu->shield);
+		pci_unblock_writes(&lu->block);
 		WRITE_ONCE(lu->dev->liveupdate_frozen, false);
 		lu->state = PCI_LIVEUPDATE_OUTGOING;
 	}
@@ -686,20 +686,20 @@ static void pci_liveupdate_thaw(void)
 }
 
 /*
- * Nobody changes anything any more. Who unbinds a device waits for its user, and
- * shutting down would wait for that. Who resets one will put it back as it was,
- * and must be through with that.
+ * Block config writes to a device. Abort if its lock is held: an unbind waits for
+ * the device's user, and the shutdown of the device would wait for the unbind; a
+ * reset has to restore the device's state first.
  */
 static int pci_liveupdate_freeze_writers(struct pci_liveupdate *lu)
 {
 	struct device *dev = &lu->dev->dev;
 
 	if (!device_trylock(dev)) {
-		pci_err(lu->dev, "live update: called off: it is being unbound or reset\n");
+		pci_err(lu->dev, "live update: aborted: it is being unbound or reset, try again\n");
 		return -EBUSY;
 	}
 	WRITE_ONCE(lu->dev->liveupdate_frozen, true);
-	pci_shield_raise(&lu->shield);
+	pci_block_writes(&lu->block);
 	lu->state = PCI_LIVEUPDATE_FROZEN;
 	device_unlock(dev);
 
@@ -716,7 +716,7 @@ static int pci_liveupdate_freeze_all(void)
 		if (err)
 			return err;
 	}
-	/* Who has begun to write is through after this, see pci_shield_raise(). */
+	/* Wait for writes that have begun. Pairs with pci_checked_write(). */
 	synchronize_rcu_expedited();
 	list_for_each_entry(lu, &pci_outgoing.devices, list) {
 		err = pci_liveupdate_freeze_one(lu);
@@ -748,15 +748,14 @@ void pci_liveupdate_flb_unfreeze(struct liveupdate_flb_op_args *args)
 }
 
 /**
- * pci_liveupdate_shutdown_begin - A device is about to be shut down.
+ * pci_liveupdate_shutdown_begin - Begin to shut a device down
  * @dev:    The device.
  * @bypass: For pci_liveupdate_shutdown_end().
  *
- * A port's services may switch off its interrupts: nobody would be there for
- * them. What nobody takes over must be stopped as ever, though writes to it are
- * kept away.
+ * Allows config writes of the current task: the services of a port disable their
+ * interrupts, and an incoming device that is not preserved again must be stopped.
  *
- * Return: true if the device must go on, false if it must be stopped.
+ * Return: true if the device must keep running, false if it must be stopped.
  */
 bool pci_liveupdate_shutdown_begin(struct pci_dev *dev,
 				   struct pci_liveupdate_bypass *bypass)
@@ -765,15 +764,15 @@ bool pci_liveupdate_shutdown_begin(struct pci_dev *dev,
 
 	guard(spinlock)(&pci_liveupdate_pointers);
 	if (dev->liveupdate_out)
-		pci_shield_let(&dev->liveupdate_out->shield, bypass);
+		pci_allow_writes(&dev->liveupdate_out->block, bypass);
 	else if (dev->liveupdate)
-		pci_shield_let(&dev->liveupdate->shield, bypass);
+		pci_allow_writes(&dev->liveupdate->block, bypass);
 
 	return pci_liveupdate_frozen(dev);
 }
 
 /**
- * pci_liveupdate_shutdown_end - The device was shut down.
+ * pci_liveupdate_shutdown_end - End the shutdown of a device
  * @dev:    The device.
  * @bypass: From pci_liveupdate_shutdown_begin().
  */
@@ -781,5 +780,5 @@ void pci_liveupdate_shutdown_end(struct pci_dev *dev,
 				 struct pci_liveupdate_bypass *bypass)
 {
 	if (bypass->task)
-		pci_shield_unlet(bypass);
+		pci_disallow_writes(bypass);
 }

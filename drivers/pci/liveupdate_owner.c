@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the driver of a function that runs since before this kernel did can do:
- * get it, take it over, write to it, give it up, and be done with its live
- * update.
+ * Interface for the driver of a running function: find it, adopt it, write to its
+ * configuration space, abandon it, and finish its live update.
  */
 
 #include <linux/cleanup.h>
@@ -16,7 +15,7 @@
 #include "pci.h"
 
 /**
- * pci_liveupdate_is_incoming - Was a function preserved by the previous kernel?
+ * pci_liveupdate_is_incoming - Check whether the previous kernel preserved a function
  * @dev: The function.
  *
  * Return: true until pci_liveupdate_finish(), also in quarantine.
@@ -28,8 +27,8 @@ bool pci_liveupdate_is_incoming(struct pci_dev *dev)
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_incoming);
 
 /**
- * pci_liveupdate_token_of - The token of a function whose file is known.
- * @handle: The file's, as it was given to pci_liveupdate_preserve().
+ * pci_liveupdate_token_of - Find the token of a function by its file
+ * @handle: The handle that was passed to pci_liveupdate_preserve().
  *
  * Return: the token, or 0 if there is no such function.
  */
@@ -42,7 +41,7 @@ u64 pci_liveupdate_token_of(u64 handle)
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
 		if (lu->wire.kind == LUO_PCI_FUNCTION &&
 		    lu->wire.handle == handle)
-			return pci_liveupdate_place_of(&lu->wire) + 1;
+			return pci_liveupdate_wire_sbdf(&lu->wire) + 1;
 	}
 
 	return 0;
@@ -50,13 +49,13 @@ u64 pci_liveupdate_token_of(u64 handle)
 EXPORT_SYMBOL_GPL(pci_liveupdate_token_of);
 
 /**
- * pci_liveupdate_get - Find a function that was preserved.
- * @token: What pci_liveupdate_preserve() gave.
+ * pci_liveupdate_get - Get a preserved function by its token
+ * @token: From pci_liveupdate_preserve().
  *
  * Context: Sleeps.
- * Return: the function, for pci_dev_put(), or
- * -EAGAIN if it may still be found,
- * -EIO if it is quarantined or was quiesced; the reason is in the log,
+ * Return: the function; release it with pci_dev_put(). Or:
+ * -EAGAIN if its bus was not scanned yet;
+ * -EIO if it is quarantined or was quiesced; the reason is in the log;
  * -ENOENT if there is no such function, or it is finished.
  */
 struct pci_dev *pci_liveupdate_get(u64 token)
@@ -82,18 +81,17 @@ struct pci_dev *pci_liveupdate_get(u64 token)
 EXPORT_SYMBOL_GPL(pci_liveupdate_get);
 
 /**
- * pci_liveupdate_adopt - Take a running function over.
- * @dev:       The function; the caller is its driver.
- * @pristinep: Where its pristine state is put, for
- *             pci_load_and_free_saved_state().
+ * pci_liveupdate_adopt - Take over a running function
+ * @dev:       The function. The caller is its driver.
+ * @pristinep: Set to its pristine state, for pci_load_and_free_saved_state().
  *
- * Takes the place of pci_enable_device(), pci_set_master() and
- * pci_store_saved_state(), none of which may be called for a running function.
- * To be undone by pci_disable_device().
+ * Replaces pci_enable_device(), pci_set_master() and pci_store_saved_state(),
+ * none of which may be called for a running function. Undone by
+ * pci_disable_device().
  *
  * Context: Sleeps.
- * Return: 0, -ENODEV if it is not running, -ENOMEM, or what
- * pcibios_enable_device() returned. Then nothing has changed.
+ * Return: 0, -ENODEV if it is not running, -ENOMEM, or an error of
+ * pcibios_enable_device(). On error nothing has changed.
  */
 int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep)
 {
@@ -111,7 +109,7 @@ int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep
 	if (!*pristinep)
 		return -ENOMEM;
 
-	/* Its resources are claimed and decoded; this routes its interrupt. */
+	/* Its resources are claimed and decoded. This only routes its interrupt. */
 	err = pcibios_enable_device(dev, pci_select_bars(dev, IORESOURCE_MEM |
 							 IORESOURCE_IO));
 	if (err) {
@@ -120,16 +118,16 @@ int pci_liveupdate_adopt(struct pci_dev *dev, struct pci_saved_state **pristinep
 		return err;
 	}
 	atomic_inc(&dev->enable_cnt);
-	pci_shield_let_msi(&lu->shield, dev);
+	pci_allow_msi_writes(&lu->block, dev);
 
 	return 0;
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_adopt);
 
 /**
- * pci_liveupdate_abandon - Undo pci_liveupdate_adopt().
- * @dev:       The function. It goes on, and can be adopted again.
- * @pristinep: From pci_liveupdate_adopt(); becomes NULL.
+ * pci_liveupdate_abandon - Undo pci_liveupdate_adopt()
+ * @dev:       The function. It keeps running and can be adopted again.
+ * @pristinep: From pci_liveupdate_adopt(). Freed and set to NULL.
  *
  * Context: Sleeps.
  */
@@ -142,17 +140,17 @@ void pci_liveupdate_abandon(struct pci_dev *dev,
 	*pristinep = NULL;
 	atomic_dec(&dev->enable_cnt);
 	if (dev->liveupdate)
-		pci_shield_let_msi(&dev->liveupdate->shield, NULL);
+		pci_allow_msi_writes(&dev->liveupdate->block, NULL);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_abandon);
 
 /**
- * pci_liveupdate_owner_begin - The owner is going to write to its function.
- * @dev:    The function; it does not have to be preserved.
+ * pci_liveupdate_owner_begin - Allow the current task to write on the owner's behalf
+ * @dev:    The function; need not be preserved.
  * @bypass: For pci_liveupdate_owner_end().
  *
- * Only for what the owner has asked for. Other tasks' writes are kept away as
- * before. Does nothing once the function is frozen.
+ * Only for config writes that the owner has requested. Config writes of other
+ * tasks stay blocked. Has no effect on a function that is frozen.
  *
  * Context: Any task.
  */
@@ -165,18 +163,18 @@ void pci_liveupdate_owner_begin(struct pci_dev *dev,
 
 	guard(spinlock)(&pci_liveupdate_pointers);
 	if (dev->liveupdate)
-		pci_shield_let(&dev->liveupdate->shield, bypass);
+		pci_allow_writes(&dev->liveupdate->block, bypass);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_owner_begin);
 
 /**
- * pci_liveupdate_restore_acs - A function that runs has perhaps been reset.
- * @dev: The function, hands-off.
+ * pci_liveupdate_restore_acs - Restore ACS Control of a running function
+ * @dev: A running function, which its owner may have reset.
  *
- * Only its owner can have done that, so only the owner's task writes: everybody
- * else finds ACS Control as it has to be.
+ * Only the owner can reset it. In other tasks ACS Control is unchanged, and
+ * nothing is written.
  *
- * Context: Sleeps. Its live update may be finished meanwhile.
+ * Context: Sleeps. The live update may be finished concurrently.
  */
 void pci_liveupdate_restore_acs(struct pci_dev *dev)
 {
@@ -185,13 +183,13 @@ void pci_liveupdate_restore_acs(struct pci_dev *dev)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	lu = dev->liveupdate;
-	if (lu && dev->acs_cap && pci_shield_is_let(&lu->shield))
+	if (lu && dev->acs_cap && pci_writes_allowed(&lu->block))
 		pci_write_config_word(dev, dev->acs_cap + PCI_ACS_CTRL,
 				      lu->wire.acs);
 }
 
 /**
- * pci_liveupdate_owner_end - Undo pci_liveupdate_owner_begin().
+ * pci_liveupdate_owner_end - Undo pci_liveupdate_owner_begin()
  * @dev:    The function.
  * @bypass: From pci_liveupdate_owner_begin().
  */
@@ -199,24 +197,24 @@ void pci_liveupdate_owner_end(struct pci_dev *dev,
 			      struct pci_liveupdate_bypass *bypass)
 {
 	if (unlikely(bypass->task))
-		pci_shield_unlet(bypass);
+		pci_disallow_writes(bypass);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_owner_end);
 
 /**
- * pci_liveupdate_quiesce - Stop a function that is abandoned.
- * @token: What pci_liveupdate_preserve() gave.
+ * pci_liveupdate_quiesce - Stop an abandoned function
+ * @token: From pci_liveupdate_preserve().
  *
- * Bus mastering is switched off, so that the memory it was told to write to can
- * be freed. The function is not finished by that, but from now on
- * pci_liveupdate_get() and pci_liveupdate_adopt() fail.
+ * Disables bus mastering, so that the memory the function writes to can be freed.
+ * Afterwards pci_liveupdate_get() and pci_liveupdate_adopt() fail. The function
+ * still has to be finished.
  *
- * Belongs into the handler's .quiesce(), which returns what this returns.
+ * To be called in the handler's .quiesce(), which returns the result.
  *
  * Context: Sleeps. May be called again.
  * Return: 0, or -EIO if neither the function nor a bridge above can be stopped, or
- * the function may still be found. Then it must not be finished, and its memory
- * not be freed.
+ * if its bus was not scanned yet. Then it must not be finished, and its memory
+ * must not be freed.
  */
 int pci_liveupdate_quiesce(u64 token)
 {
@@ -236,19 +234,19 @@ int pci_liveupdate_quiesce(u64 token)
 		/* A running function can be retrieved again. */
 		if (lu->dev && lu->state == PCI_LIVEUPDATE_INCOMING)
 			WRITE_ONCE(lu->dev->liveupdate_stopped, false);
-		pr_err("pci %04x:%02x:%02x.%d: live update: abandoned, but it cannot be stopped: neither it nor a bridge above that is its own can be reached. Its VM's memory is kept; try again or reboot.\n",
+		pr_err("pci %04x:%02x:%02x.%d: live update: abandoned, but cannot be stopped: neither it nor a bridge that only serves it can be reached. The memory of its VM stays allocated; try again or reboot.\n",
 		       lu->wire.segment, lu->wire.bus,
 		       PCI_SLOT(lu->wire.devfn), PCI_FUNC(lu->wire.devfn));
 		return -EIO;
 	}
 	if (lu->dev)
-		pci_info(lu->dev, "live update: given up, its DMA is stopped\n");
+		pci_info(lu->dev, "live update: abandoned, its DMA is stopped\n");
 
 	return 0;
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_quiesce);
 
-/* What the administrator has set since then is left alone. */
+/* Restore driver_override, unless the administrator has set it since the kexec. */
 static void pci_liveupdate_override(struct pci_dev *dev)
 {
 	const struct device_driver *drv = READ_ONCE(dev->dev.driver);
@@ -256,20 +254,21 @@ static void pci_liveupdate_override(struct pci_dev *dev)
 	if (!drv || device_has_driver_override(&dev->dev))
 		return;
 	if (device_set_driver_override(&dev->dev, drv->name))
-		pci_warn(dev, "live update: driver_override is lost, set it to %s again\n",
+		pci_warn(dev, "live update: driver_override was not restored, set it to %s\n",
 			 drv->name);
 }
 
 /**
- * pci_liveupdate_finish - A function's live update is over.
- * @token: What pci_liveupdate_preserve() gave.
+ * pci_liveupdate_finish - Finish the live update of a function
+ * @token: From pci_liveupdate_preserve().
  *
- * From now on it is one like any other, and so are the bridges above unless
- * somebody else needs them. A function that is abandoned must have been quiesced.
- * Also for functions that are quarantined or gone. If driver_override named its
- * driver in the previous kernel, it names the driver that has it now.
+ * Afterwards the function is handled like any other, and so are the bridges above
+ * that no other preserved function needs. An abandoned function must have been
+ * quiesced before. Must also be called for a function that is quarantined or
+ * absent. If driver_override was set in the previous kernel, it is set to the
+ * name of the bound driver.
  *
- * Belongs into the handler's .finish().
+ * To be called in the handler's .finish().
  *
  * Context: Sleeps. Drivers are probed later.
  */
@@ -286,32 +285,32 @@ void pci_liveupdate_finish(u64 token)
 
 	lu->users = 0;
 	if (lu->state != PCI_LIVEUPDATE_QUARANTINED) {
-		pci_liveupdate_let_go(lu);
-		pci_liveupdate_leave_path(lu);
+		pci_liveupdate_release(lu);
+		pci_liveupdate_put_upstream(lu);
 	}
 	dev = lu->dev;
 	if (!dev)
 		return;
 	if (lu->wire.flags & LUO_PCI_DRIVER_OVERRIDE)
 		pci_liveupdate_override(dev);
-	pci_liveupdate_release(dev);
-	pci_liveupdate_part(lu);
+	pci_liveupdate_end(dev);
+	pci_liveupdate_detach(lu);
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_finish);
 
 /**
- * pci_liveupdate_match - May a driver have a device?
+ * pci_liveupdate_match - Check whether a driver may be bound to a device
  * @dev: The device.
  * @tag: The driver's &pci_driver.liveupdate_tag, or NULL.
  *
- * Return: 0 if that is decided as ever, 1 if the driver is the owner's, -ENODEV
- * if it must not have it: the device's owner has not finished.
+ * Return: 0 if the usual rules apply, 1 if the driver is that of the owner,
+ * -ENODEV if the driver must not be bound because the owner has not finished.
  */
 int pci_liveupdate_match(struct pci_dev *dev, const char *tag)
 {
 	struct pci_liveupdate *lu;
 
-	/* Not before it has forgotten where it wrote to. */
+	/* Not before a reset: its DMA programming is stale. */
 	if (pci_liveupdate_is_stopped(dev) &&
 	    dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
 	    !READ_ONCE(dev->liveupdate))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Between the hardware of a function or bridge and linux/luo/pci.h: reading,
- * comparing, and what a function is reset to. Nothing here writes to a device.
+ * Read a function or bridge into the structs of linux/luo/pci.h, compare it with
+ * them, and convert its saved state. Nothing here writes to a device.
  */
 
 #include <linux/acpi.h>
@@ -17,7 +17,7 @@
 
 /* --- registers */
 
-/* As in &luo_pci_device.windows. */
+/* In the order of &luo_pci_device.windows. */
 static const u8 pci_state_windows[LUO_PCI_WINDOWS] = {
 	PCI_IO_BASE,
 	PCI_MEMORY_BASE,
@@ -58,7 +58,7 @@ static void pci_state_read_subsystem(struct pci_dev *dev,
 	pci_read_config_word(dev, pos + 2, &wire->subsystem);
 }
 
-/* As in &luo_pci_device.errors; the first two are bits of words. */
+/* The error bits of &luo_pci_device.errors; those of Status and Device Status. */
 #define PCI_STATE_STATUS_ERRORS						\
 	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT |		\
 	 PCI_STATUS_REC_TARGET_ABORT | PCI_STATUS_REC_MASTER_ABORT |	\
@@ -67,11 +67,11 @@ static void pci_state_read_subsystem(struct pci_dev *dev,
 				 PCI_EXP_DEVSTA_FED | PCI_EXP_DEVSTA_URD)
 
 /**
- * pci_liveupdate_read_errors - Read what errors a device has logged.
+ * pci_liveupdate_read_errors - Read the errors that a device has logged
  * @dev:    The device; header type and config size must be known.
- * @errors: %LUO_PCI_ERRORS of them, as in &luo_pci_device.errors.
+ * @errors: Array of %LUO_PCI_ERRORS, filled like &luo_pci_device.errors.
  *
- * Return: false if the device does not answer; then there are none.
+ * Return: false if the device does not respond; then all errors are 0.
  */
 bool pci_liveupdate_read_errors(struct pci_dev *dev, u32 *errors)
 {
@@ -99,7 +99,7 @@ bool pci_liveupdate_read_errors(struct pci_dev *dev, u32 *errors)
 	return true;
 }
 
-/* Sets what comes with a window on a bridge that the kernel has set up. */
+/* Return the enum luo_pci_flags of a device that the kernel has set up. */
 static u16 pci_state_flags(struct pci_dev *dev)
 {
 	u16 flags = 0;
@@ -112,7 +112,7 @@ static u16 pci_state_flags(struct pci_dev *dev)
 		flags |= LUO_PCI_PREF_WINDOW;
 	if (dev->pref_64_window)
 		flags |= LUO_PCI_PREF_64;
-	/* While a device is set up, its locks do not exist yet. */
+	/* The lock for driver_override is initialized by device_register(). */
 	if (device_is_registered(&dev->dev) &&
 	    device_has_driver_override(&dev->dev))
 		flags |= LUO_PCI_DRIVER_OVERRIDE;
@@ -121,13 +121,12 @@ static u16 pci_state_flags(struct pci_dev *dev)
 }
 
 /**
- * pci_liveupdate_read - Read what the wire holds of a device.
- * @dev:  The device; its header type and config size must be known, and all the
- *        rest only for &luo_pci_device.flags and .vf_buses.
- * @wire: Where to put it. &luo_pci_device.kind, .parent and .owner are not
- *        touched.
+ * pci_liveupdate_read - Read the state of a device
+ * @dev:  The device. Header type and config size must be known.
+ *        &luo_pci_device.flags and .vf_buses are valid only if it is set up.
+ * @wire: Filled, except &luo_pci_device.kind, .parent, .handle and .owner.
  *
- * Return: 0, or -ENODEV if the device does not answer.
+ * Return: 0, or -ENODEV if the device does not respond.
  */
 int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 {
@@ -156,7 +155,7 @@ int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 	pos = pci_find_ext_capability(dev, PCI_EXT_CAP_ID_ACS);
 	if (pos)
 		pci_read_config_word(dev, pos + PCI_ACS_CTRL, &wire->acs);
-	/* 0 where there is no such register. */
+	/* Reads 0 if the register does not exist. */
 	pcie_capability_read_word(dev, PCI_EXP_DEVCTL, &wire->devctl);
 	pcie_capability_read_word(dev, PCI_EXP_DEVCTL2, &wire->devctl2);
 
@@ -169,18 +168,18 @@ int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 }
 
 /*
- * What the old kernel may still change after it froze: it switches off the
- * interrupts and the error reporting of a port.
+ * Error reporting and interrupts of a port are disabled when the old kernel shuts
+ * its services down, after the freeze. They are not compared.
  */
 #define PCI_STATE_DEVCTL_ERRORS	(PCI_EXP_DEVCTL_CERE | PCI_EXP_DEVCTL_NFERE | \
 				 PCI_EXP_DEVCTL_FERE | PCI_EXP_DEVCTL_URRE)
 
-/* What is in extended configuration space differs if that cannot be read. */
+/* Name the likely cause if extended configuration space cannot be read. */
 static const char *pci_state_extended_differs(struct pci_dev *dev,
 					      const char *why)
 {
 	if (pci_is_pcie(dev) && dev->cfg_size <= PCI_CFG_SPACE_SIZE)
-		return "its extended configuration space cannot be read, start without pci=conf1 and pci=nommconf";
+		return "its extended config space cannot be read: remove pci=conf1 or pci=nommconf";
 
 	return why;
 }
@@ -206,11 +205,12 @@ static const char *pci_state_bars_differ(struct pci_dev *dev,
 }
 
 /**
- * pci_liveupdate_differs - Is a device not what was preserved?
+ * pci_liveupdate_differs - Compare a device with its preserved state
  * @dev: The device; header type and config size must be known.
- * @lu:  What was preserved.
+ * @lu:  The preserved state.
  *
- * Return: NULL if it is the same and as it was, else what differs.
+ * Return: NULL if the device is the same and unchanged, otherwise the difference,
+ * for the log.
  */
 const char *pci_liveupdate_differs(struct pci_dev *dev,
 				   const struct pci_liveupdate *lu)
@@ -223,22 +223,22 @@ const char *pci_liveupdate_differs(struct pci_dev *dev,
 	u16 port = bridge ? PCI_COMMAND_INTX_DISABLE : 0;
 
 	if (pci_liveupdate_read(dev, &found))
-		return "it does not answer";
+		return "it does not respond";
 	if (found.vendor != wire->vendor || found.device != wire->device ||
 	    found.subsystem_vendor != wire->subsystem_vendor ||
 	    found.subsystem != wire->subsystem ||
 	    found.class_revision != wire->class_revision ||
 	    bridge != is_bridge)
-		return "another device is in its place";
+		return "it was replaced by another device";
 	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
-		return "its host bridge is not the firmware's, start without pci=noacpi and acpi=off";
+		return "its host bridge is not described by ACPI: remove pci=noacpi or acpi=off";
 	if (found.serial != wire->serial)
 		return pci_state_extended_differs(dev,
-				"another device of the same make is in its place");
+				"it was replaced by another device of the same model");
 	if ((parent ? parent->liveupdate : NULL) != lu->parent)
 		return "it is not below the same bridge";
 	if ((found.command ^ wire->command) & ~port)
-		return "Command has changed, it was reset";
+		return "Command has changed, perhaps by a reset";
 	if (found.bus_numbers != wire->bus_numbers)
 		return "the bridge has lost its bus numbers";
 	if (memcmp(found.windows, wire->windows, sizeof(found.windows)) ||
@@ -281,11 +281,11 @@ static bool pci_state_read_bar(struct pci_dev *dev, u16 offset, u64 size,
 }
 
 /**
- * pci_liveupdate_read_bars - Read the BARs of a device that was set up.
+ * pci_liveupdate_read_bars - Read the BARs of a device that was set up
  * @dev:  The device.
- * @bars: Room for %PCI_LIVEUPDATE_MAX_BARS, in the order of their offsets.
+ * @bars: Array of %PCI_LIVEUPDATE_MAX_BARS, filled in the order of the offsets.
  *
- * Return: how many there are.
+ * Return: the number of BARs.
  */
 int pci_liveupdate_read_bars(struct pci_dev *dev, struct luo_pci_bar *bars)
 {
@@ -310,14 +310,14 @@ int pci_liveupdate_read_bars(struct pci_dev *dev, struct luo_pci_bar *bars)
 	return nr;
 }
 
-/* --- what a function is reset to */
+/* --- saved state */
 
 /*
- * &struct pci_saved_state is private to PCI and may change with any release. What
- * crosses are registers: this is where in it each one is. If an assertion here
- * fails, or the KUnit test that compares them with a device, add to the table
- * what pci_save_state() saves now; a register that is not in it becomes what it
- * is in the running device.
+ * &struct pci_saved_state is private to PCI and may change with any release.
+ * Therefore registers are preserved, and this table tells the offset of each in
+ * it. If an assertion here fails, or the KUnit test that compares them with a
+ * device, add the registers that pci_save_state() saves now. A register that is
+ * not in the table is restored to its value in the running device.
  */
 static_assert(sizeof_field(struct pci_saved_state, config_space) ==
 	      PCI_STD_HEADER_SIZEOF);
@@ -387,12 +387,12 @@ static void *pci_state_saved_cap(struct pci_saved_state *state, int i)
 }
 
 /**
- * pci_liveupdate_pristine - Take the registers out of a saved state.
+ * pci_liveupdate_pristine - Convert a saved state to registers
  * @dev:       The device.
  * @state:     Its saved state.
- * @registers: Room for %PCI_LIVEUPDATE_MAX_REGISTERS.
+ * @registers: Array of %PCI_LIVEUPDATE_MAX_REGISTERS to fill.
  *
- * Return: how many there are.
+ * Return: the number of registers.
  */
 unsigned int pci_liveupdate_pristine(struct pci_dev *dev,
 				     const struct pci_saved_state *state,
@@ -443,10 +443,10 @@ static void *pci_state_saved_register(struct pci_saved_state *state,
 }
 
 /**
- * pci_liveupdate_make_pristine - Make a saved state of registers.
+ * pci_liveupdate_make_pristine - Convert registers to a saved state
  * @dev:       The device, running.
- * @registers: What it is to be reset to.
- * @nr:        Their number.
+ * @registers: The registers.
+ * @nr:        Number of entries of @registers.
  *
  * Return: the state, for pci_load_and_free_saved_state(); NULL if memory is
  * short.

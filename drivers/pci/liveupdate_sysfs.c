@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The group liveupdate of a device that is preserved, see
+ * Attribute group "liveupdate" of preserved devices, see
  * Documentation/ABI/testing/sysfs-bus-pci-liveupdate.
  */
 
@@ -51,8 +51,8 @@ static ssize_t reason_show(struct device *d, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(reason);
 
-static ssize_t promised_show(struct device *d, struct device_attribute *attr,
-			     char *buf)
+static ssize_t preserved_show(struct device *d, struct device_attribute *attr,
+			      char *buf)
 {
 	struct pci_liveupdate *lu;
 
@@ -82,7 +82,7 @@ static ssize_t errors_show(struct device *d, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(errors);
 
-/* @offset: of a count in struct pci_shield. */
+/* @offset is that of a counter in struct pci_write_block. */
 static ssize_t pci_liveupdate_show_count(struct device *d, char *buf,
 					 size_t offset)
 {
@@ -92,7 +92,7 @@ static ssize_t pci_liveupdate_show_count(struct device *d, char *buf,
 	guard(spinlock)(&pci_liveupdate_pointers);
 	lu = pci_liveupdate_shown(to_pci_dev(d));
 	if (lu)
-		count = READ_ONCE(*(unsigned long *)((void *)&lu->shield +
+		count = READ_ONCE(*(unsigned long *)((void *)&lu->block +
 						     offset));
 
 	return sysfs_emit(buf, "%lu\n", count);
@@ -102,34 +102,34 @@ static ssize_t dropped_show(struct device *d, struct device_attribute *attr,
 			    char *buf)
 {
 	return pci_liveupdate_show_count(d, buf,
-					 offsetof(struct pci_shield, dropped));
+					 offsetof(struct pci_write_block, dropped));
 }
 static DEVICE_ATTR_RO(dropped);
 
-static ssize_t swallowed_show(struct device *d, struct device_attribute *attr,
+static ssize_t redundant_show(struct device *d, struct device_attribute *attr,
 			      char *buf)
 {
 	return pci_liveupdate_show_count(d, buf,
-					 offsetof(struct pci_shield, swallowed));
+					 offsetof(struct pci_write_block, redundant));
 }
-static DEVICE_ATTR_RO(swallowed);
+static DEVICE_ATTR_RO(redundant);
 
-static ssize_t kept_show(struct device *d, struct device_attribute *attr,
-			 char *buf)
+static ssize_t suppressed_show(struct device *d, struct device_attribute *attr,
+			       char *buf)
 {
 	return pci_liveupdate_show_count(d, buf,
-					 offsetof(struct pci_shield, kept));
+					 offsetof(struct pci_write_block, suppressed));
 }
 static DEVICE_ATTR_RO(kept);
 
 static struct attribute *pci_liveupdate_attrs[] = {
 	&dev_attr_state.attr,
 	&dev_attr_reason.attr,
-	&dev_attr_promised.attr,
+	&dev_attr_preserved.attr,
 	&dev_attr_errors.attr,
 	&dev_attr_dropped.attr,
-	&dev_attr_swallowed.attr,
-	&dev_attr_kept.attr,
+	&dev_attr_redundant.attr,
+	&dev_attr_suppressed.attr,
 	NULL,
 };
 
@@ -149,12 +149,12 @@ const struct attribute_group pci_liveupdate_attr_group = {
 };
 
 /**
- * pci_liveupdate_show - A device has become preserved, or is no more.
+ * pci_liveupdate_show - Update the visibility of a device's attribute group
  * @dev: The device.
  */
 void pci_liveupdate_show(struct pci_dev *dev)
 {
-	/* Who has gone may have gone from sysfs, too. */
+	/* A removed device is not in sysfs any more. */
 	if (device_is_registered(&dev->dev))
 		sysfs_update_group(&dev->dev.kobj, &pci_liveupdate_attr_group);
 }

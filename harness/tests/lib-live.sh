@@ -6,7 +6,7 @@ append vfio.enable_unsafe_noiommu_mode=1
 # The whole gap has to fit into the guest's ring of 4096, or it cannot be told
 # whether it continues its chain.
 [ "$FLAVOUR" = kasan ] && rate 25 || rate 100
-program liveupdate/lu_vmm liveupdate/lu_forgot
+program liveupdate/lu_vmm liveupdate/lu_was_reset
 leaves 'enable 1 -> 2$' 'a bridge counts as enabled for the function below and for its port driver'
 leaves 'config/000 .........3..................01.. -> .........7' 'a bridge above a function that was enabled is a bus master'
 
@@ -102,7 +102,7 @@ fault()
 	stage 2 <<SH
 must_die 'LUO does not give back the device' lu_vmm -s 2 -p
 pci_stopped 0000:01:00.0 ${2-}
-${2+true} lu_forgot 0000:01:00.0
+${2+true} lu_was_reset 0000:01:00.0
 SH
 }
 

@@ -144,10 +144,10 @@ test_maintainers_come_back()
 {
 	be_somebody
 	works tree
-	sed -i 's|^F:.*liveupdate.c|&\nF:\tdrivers/pci/liveupdate_shield.c|' "$REPO/build/linux/MAINTAINERS"
+	sed -i 's|^F:.*liveupdate.c|&\nF:\tdrivers/pci/liveupdate_write_block.c|' "$REPO/build/linux/MAINTAINERS"
 	commit --amend --no-edit
 	works refresh
-	same "$(tail -n 1 "$REPO/MAINTAINERS")" "$(printf 'F:\tdrivers/pci/liveupdate_shield.c')"
+	same "$(tail -n 1 "$REPO/MAINTAINERS")" "$(printf 'F:\tdrivers/pci/liveupdate_write_block.c')"
 	same "$(wc -l <"$REPO/MAINTAINERS")" 4
 	round_trip
 }

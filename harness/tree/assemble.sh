@@ -53,7 +53,7 @@ make_commit()
 		apply_diff "$patch"
 		add_new_files "$inputs" "$files"
 		tree=$(index_git write-tree)
-		TIP=$(as_nobody -C "$REPO" commit-tree "$tree" -p "$TIP" <"$WORK/message")
+		TIP=$(as_anonymous -C "$REPO" commit-tree "$tree" -p "$TIP" <"$WORK/message")
 		INDEX_AT=$TIP
 	fi
 	echo "$key $TIP" >>"$WORK/known.new"

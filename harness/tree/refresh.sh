@@ -276,9 +276,9 @@ take()
 	done <"$WORK/take"
 }
 
-# refuse_forgotten: a new file that is in no commit any more and still lies
+# refuse_leftovers: a new file that is in no commit any more and still lies
 # there was left out, most likely because git ignores it, not dropped.
-refuse_forgotten()
+refuse_leftovers()
 {
 	local path
 
@@ -305,7 +305,7 @@ refresh()
 	require_faithful "$TIP"
 	compare_sides "$staged"
 	refuse_conflicts
-	refuse_forgotten
+	refuse_leftovers
 	take
 	tree_git update-ref refs/liveupdate/before-refresh HEAD
 	move_to "$TIP" "$staged"

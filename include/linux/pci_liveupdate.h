@@ -16,17 +16,17 @@ struct pci_saved_state;
 struct task_struct;
 
 /**
- * struct pci_liveupdate_bypass - Somebody who may write to a shielded function.
- * @list:  Among those who may.
- * @task:  The task, NULL if the function needs none of this.
- * @place: Where the function is.
+ * struct pci_liveupdate_bypass - A task whose config writes are not blocked
+ * @list: Entry of the list of all bypasses.
+ * @task: The task, or NULL if writes to the function are not blocked.
+ * @sbdf: Address of the function.
  *
- * On the stack between pci_liveupdate_owner_begin() and _end().
+ * On the stack between pci_liveupdate_owner_begin() and pci_liveupdate_owner_end().
  */
 struct pci_liveupdate_bypass {
 	struct list_head list;
 	struct task_struct *task;
-	u64 place;
+	u64 sbdf;
 };
 
 #ifdef CONFIG_PCI_LIVEUPDATE

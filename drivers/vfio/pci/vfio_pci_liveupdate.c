@@ -2,28 +2,28 @@
 /**
  * DOC: vfio-pci devices that keep running across a live update
  *
- * The file of a device that is opened through its cdev and bound to an iommufd
- * can be preserved. The device goes on with DMA while the kernel is replaced;
- * PCI sees to that (drivers/pci/liveupdate.c). What VFIO keeps is the virtual
- * device: configuration space as the user has written it, and what of the
- * device's properties cannot be found out without disturbing it.
+ * The file of a device can be preserved if the device was opened through its cdev
+ * and is bound to an iommufd. The device continues DMA while the kernel is
+ * replaced, see drivers/pci/liveupdate.c. VFIO preserves the virtual device: the
+ * virtual configuration space, and properties of the device that cannot be found
+ * out without disturbing it.
  *
- * In the new kernel the user retrieves the file, binds it to an iommufd, attaches
- * it, and finds the device as it was. It is not reset, and nothing of it is
- * enabled or disabled on the way. Until the session is finished it can be opened
- * in no other way. Closed after that, it is reset as ever.
+ * In the new kernel the user retrieves the file, binds it to an iommufd and
+ * attaches it. The device is not reset, enabled or disabled by that, and its
+ * state is unchanged. Until the session is finished the device cannot be opened
+ * in any other way. When it is closed after finish, it is reset as usual.
  *
- * All memory that is mapped for the device must be preserved, too, in whatever
- * order; a freeze finds what is not (drivers/iommu/iommufd/liveupdate.c). In the
- * new kernel a session cannot be finished before the same memory is mapped at the
- * same IOVAs again: finish is when memory may be unpinned.
+ * All memory that is mapped for the device must be preserved, too, before or after
+ * the device. The freeze checks that (drivers/iommu/iommufd/liveupdate.c). In the
+ * new kernel the same memory must be mapped at the same IOVAs before the session
+ * can be finished, because finish may unpin memory.
  *
- * Not preserved: what belongs to the VMM's process, that is eventfds, ioeventfds
- * and mappings of BARs.
+ * Not preserved are resources of the VMM's process: eventfds, ioeventfds and
+ * mappings of BARs.
  *
- * Refused: devices whose DMA is translated (no IOMMU can be preserved yet),
- * interrupts that are enabled when the kernel is replaced, VGA and
- * vendor-specific regions, exported dma-bufs, low power states, PASIDs.
+ * Refused are devices whose DMA is translated (no IOMMU can be preserved yet),
+ * with interrupts enabled at the freeze, with VGA or vendor-specific regions,
+ * with exported dma-bufs, in low power states, or with PASIDs.
  */
 
 #include <linux/cleanup.h>
@@ -45,19 +45,19 @@
 #include "vfio_pci_liveupdate_wire.h"
 #include "vfio_pci_priv.h"
 
-/* What the drivers' files have in common is what PCI gives devices by. */
+/* Set by vfio_pci_liveupdate_init(). */
 static struct pci_driver *vfio_pci_liveupdate_driver;
 static const struct vfio_device_ops *vfio_pci_liveupdate_ops;
 static bool vfio_pci_liveupdate_registered;
 
 /**
- * struct vfio_pci_outgoing - A device that is preserved for the next kernel.
- * @writer: Its blob.
- * @token:  By which PCI knows it.
- * @intx:   INTx was not masked in the hardware when it was frozen.
- * @areas:  What is mapped for it, &struct luo_vfio_pci_area each.
- * @last:   Behind the last of @areas.
- * @nr_areas: Their number.
+ * struct vfio_pci_outgoing - A device preserved for the next kernel
+ * @writer: Writer of its blob.
+ * @token:  Its token, from pci_liveupdate_preserve().
+ * @intx:   INTx was masked by the freeze, and must be unmasked by unfreeze.
+ * @areas:  Array of &struct luo_vfio_pci_area: the memory mapped for it.
+ * @last:   Iterator behind the last entry of @areas.
+ * @nr_areas: Number of entries of @areas.
  */
 struct vfio_pci_outgoing {
 	struct luo_abi_writer writer;
@@ -69,12 +69,12 @@ struct vfio_pci_outgoing {
 };
 
 /**
- * struct vfio_pci_incoming - A device that the previous kernel has preserved.
- * @vdev:    The device, while the file is retrieved.
- * @reader:  All that was handed over.
- * @dev:     What of it is about the device.
- * @config:  Virtual configuration space, all of it.
- * @adopted: The user has bound it.
+ * struct vfio_pci_incoming - A device preserved by the previous kernel
+ * @vdev:    The device; NULL if the file could not be retrieved.
+ * @reader:  Reader of its blob.
+ * @dev:     The record of the virtual device.
+ * @config:  The whole virtual configuration space.
+ * @adopted: The user has bound the device.
  */
 struct vfio_pci_incoming {
 	struct vfio_pci_core_device *vdev;
@@ -84,7 +84,7 @@ struct vfio_pci_incoming {
 	bool adopted;
 };
 
-/* As many as fit, so that a chain ends that leads back to itself. */
+/* Maximum number of capabilities. Bounds the walk of a circular list. */
 #define VFIO_PCI_LIVEUPDATE_CAPS					\
 	((PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / PCI_CAP_SIZEOF)
 
@@ -114,7 +114,7 @@ static bool vfio_pci_liveupdate_can_preserve(struct liveupdate_file_handler *fh,
 	return vfio_pci_liveupdate_vdev(file);
 }
 
-/* What would be lost. Return: why the device cannot be preserved, or NULL. */
+/* Return: NULL, or why the device can never be preserved. */
 static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *vdev)
 {
 	if (vfio_device_is_translated(&vdev->vdev))
@@ -126,15 +126,15 @@ static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *
 	if (vdev->pdev->pin && !vdev->pci_2_3 && !vdev->nointx)
 		return "its INTx cannot be masked";
 	if (!vdev->pci_saved_state)
-		return "nobody knows what it would be reset to";
+		return "its state at open was not saved";
 	if (vdev->pdev->cfg_size != PCI_CFG_SPACE_SIZE &&
 	    vdev->pdev->cfg_size != PCI_CFG_SPACE_EXP_SIZE)
-		return "its configuration space has a size of its own";
+		return "its configuration space has neither 256 nor 4096 bytes";
 
 	return NULL;
 }
 
-/* What the user can end. */
+/* Return: NULL, or why the device cannot be frozen now. The user can end it. */
 static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 {
 	const char *why;
@@ -191,8 +191,8 @@ static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * Where there is no capability there is no virtual register either, and nobody
- * has ever put anything into @from.
+ * Bytes that belong to no capability are not virtualized, and are not initialized
+ * in @from.
  */
 static void vfio_pci_liveupdate_copy_config(struct vfio_pci_core_device *vdev,
 					    u8 *to, const u8 *from, u32 offset,
@@ -205,8 +205,8 @@ static void vfio_pci_liveupdate_copy_config(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * IDs of capabilities are not virtual. What is there in the virtual space need
- * not be right: reading the MSI capability's control register changes its ID.
+ * Capability IDs are not virtualized, and their bytes in vconfig can be wrong: a
+ * read of the MSI control register changes that of MSI. Write the real ones.
  */
 static void vfio_pci_liveupdate_copy_ids(struct vfio_pci_core_device *vdev,
 					 u8 *to)
@@ -303,7 +303,7 @@ static int vfio_pci_liveupdate_list_areas(struct vfio_pci_core_device *vdev,
 	err = iommufd_liveupdate_preserve(vdev->vdev.iommufd_device,
 					  vfio_pci_liveupdate_add_area, outgoing);
 	if (err == -ENOSPC)
-		pci_err(vdev->pdev, "live update: not preserved: the memory that is mapped for it is in too many pieces, use huge pages\n");
+		pci_err(vdev->pdev, "live update: not preserved: the memory mapped for it is too fragmented, use huge pages\n");
 	if (err)
 		kho_block_set_destroy(&outgoing->areas);
 
@@ -332,7 +332,7 @@ static int vfio_pci_liveupdate_check_areas(struct vfio_pci_core_device *vdev)
 	return 0;
 }
 
-/* Under the set's lock the device is neither opened nor closed. */
+/* With the lock of the device set, so that the device is not opened or closed. */
 static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev,
 					       struct liveupdate_file_op_args *args)
 {
@@ -428,10 +428,10 @@ static void vfio_pci_liveupdate_unpreserve(struct liveupdate_file_op_args *args)
 }
 
 /*
- * A device that runs may assert INTx, also if its user has never enabled any
- * interrupt, and until it is taken over nobody would handle it: neither others on
- * the same line nor the next kernel are to suffer. What the user has written there
- * is virtual.
+ * A running device may assert INTx, even if its user has never enabled an
+ * interrupt. It is not handled until the device is adopted, and would disturb
+ * other devices on the same line and the next kernel. The guest's value of
+ * Interrupt Disable is in vconfig.
  */
 static void vfio_pci_liveupdate_mask_intx(struct vfio_pci_core_device *vdev)
 {
@@ -453,7 +453,7 @@ static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 		mutex_unlock(&vdev->igate);
 	}
 	if (why) {
-		pci_err(vdev->pdev, "live update: called off: %s\n", why);
+		pci_err(vdev->pdev, "live update: aborted: %s\n", why);
 		return -EBUSY;
 	}
 
@@ -470,9 +470,9 @@ static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 }
 
 /*
- * Changes of the virtual device that began before the gate is taken are complete
- * then, and later ones are refused. Accesses through the BARs change nothing that
- * is written here.
+ * The gate is held for read while the virtual device is changed. With the gate
+ * held for write all earlier changes are complete, and later ones are refused.
+ * Accesses to BARs do not change the state that is serialized here.
  *
  * A change can take as long as a reset, a minute. Do not wait for it: the VMs of
  * this host are stopped.
@@ -483,7 +483,7 @@ static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
 	int err;
 
 	if (!down_write_trylock(&vdev->liveupdate_gate)) {
-		pci_err(vdev->pdev, "live update: aborted: its owner is resetting it or writing to it; try again\n");
+		pci_err(vdev->pdev, "live update: aborted: its owner resets it or writes to its configuration space, try again\n");
 		return -EBUSY;
 	}
 	err = vfio_pci_liveupdate_freeze_locked(vdev);
@@ -504,13 +504,13 @@ static void vfio_pci_liveupdate_unfreeze(struct liveupdate_file_op_args *args)
 }
 
 /**
- * vfio_pci_liveupdate_enter - The user wants to change the virtual device.
+ * vfio_pci_liveupdate_enter - Begin to change the virtual device
  * @vdev:   The device.
  * @bypass: For vfio_pci_liveupdate_leave().
  *
- * Not while accessing user memory.
- *
- * Return: 0, or -EBUSY if the kernel is about to be replaced.
+ * Context: Sleeps. The caller must not access user memory before
+ * vfio_pci_liveupdate_leave(): a page fault could block without a bound.
+ * Return: 0, or -EBUSY if the device is frozen for a kexec.
  */
 int vfio_pci_liveupdate_enter(struct vfio_pci_core_device *vdev,
 			      struct pci_liveupdate_bypass *bypass)
@@ -526,7 +526,7 @@ int vfio_pci_liveupdate_enter(struct vfio_pci_core_device *vdev,
 }
 
 /**
- * vfio_pci_liveupdate_leave - Undo vfio_pci_liveupdate_enter().
+ * vfio_pci_liveupdate_leave - Undo vfio_pci_liveupdate_enter()
  * @vdev:   The device.
  * @bypass: From vfio_pci_liveupdate_enter().
  */
@@ -549,7 +549,7 @@ static int vfio_pci_liveupdate_read(struct vfio_pci_incoming *incoming, u64 data
 	err = luo_abi_open(r, &vfio_pci_liveupdate_format, data) ?:
 	      vfio_pci_liveupdate_check(r);
 	if (err) {
-		pr_err("live update: a device is not given back: %s\n",
+		pr_err("live update: cannot retrieve a device: %s\n",
 		       luo_abi_fault_text(&r->fault, text, sizeof(text)));
 		return err;
 	}
@@ -566,7 +566,7 @@ static int vfio_pci_liveupdate_read(struct vfio_pci_incoming *incoming, u64 data
 	return 0;
 }
 
-/* The blob is needed until the session is finished: retrieve may be repeated. */
+/* Called by finish, because retrieve may be called again until then. */
 static void vfio_pci_liveupdate_release(u64 data)
 {
 	struct luo_abi_reader r;
@@ -579,17 +579,17 @@ static const char *vfio_pci_liveupdate_differs(struct pci_dev *pdev,
 					       const struct luo_vfio_pci_device *dev)
 {
 	if (pdev->cfg_size != dev->config_size)
-		return "its configuration space has another size";
+		return "the size of its configuration space has changed";
 	for (int i = 0; i < LUO_VFIO_PCI_BARS; i++) {
 		if (pci_resource_start(pdev, i) != dev->bar_starts[i] ||
 		    pci_resource_len(pdev, i) != dev->bar_sizes[i])
-			return "its BARs are elsewhere";
+			return "its BARs have changed";
 	}
 
 	return NULL;
 }
 
-/* With the device's lock. Return: its file, a reference to the device in it. */
+/* With the device lock. Return: a new file, which references the device. */
 static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 					     struct vfio_pci_incoming *incoming)
 {
@@ -599,7 +599,7 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 
 	device_lock_assert(&pdev->dev);
 
-	/* The driver may still have to find it. */
+	/* The driver may not be bound yet. */
 	if (pdev->driver != vfio_pci_liveupdate_driver)
 		return ERR_PTR(-EAGAIN);
 	vdev = dev_get_drvdata(&pdev->dev);
@@ -607,10 +607,10 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 		return ERR_PTR(-EAGAIN);
 
 	why = vfio_device_is_translated(&vdev->vdev) ?
-	      "its DMA is translated now and it was given physical addresses, start with the IOMMU off" :
+	      "its DMA is translated now but was not before the kexec, boot with the IOMMU off" :
 	      vfio_pci_liveupdate_differs(pdev, &incoming->dev);
 	if (why) {
-		pci_err(pdev, "live update: not given back: %s\n", why);
+		pci_err(pdev, "live update: cannot be retrieved: %s\n", why);
 		return ERR_PTR(-EIO);
 	}
 
@@ -632,13 +632,13 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	struct file *file;
 	int err;
 
-	/* As for opening it by its path. */
+	/* As for open() of a noiommu cdev. */
 	if (!capable(CAP_SYS_RAWIO)) {
-		pr_info("live update: a device without an IOMMU is given back to who has CAP_SYS_RAWIO\n");
+		pr_info("live update: retrieving a noiommu device requires CAP_SYS_RAWIO\n");
 		return -EAGAIN;
 	}
 
-	/* What fails for lack of memory can be tried again. */
+	/* -EAGAIN: the call can be repeated when memory is available. */
 	incoming = kvzalloc_obj(*incoming);
 	if (!incoming)
 		return -EAGAIN;
@@ -652,15 +652,15 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 		err = PTR_ERR(pdev);
 		if (err == -EAGAIN)
 			goto out_free;
-		/* Somebody has to finish it. */
+		/* finish() frees it. */
 		args->private_data = incoming;
 		return err;
 	}
 
-	/* It is finished by what PCI knows. */
+	/* finish() finds the function by the handle: both must agree. */
 	if (incoming->dev.pci_token !=
 	    pci_liveupdate_token_of(args->serialized_data)) {
-		pci_err(pdev, "live update: not given back: it belongs to another file\n");
+		pci_err(pdev, "live update: cannot be retrieved: it belongs to another file\n");
 		pci_dev_put(pdev);
 		args->private_data = incoming;
 		return -EBADMSG;
@@ -689,7 +689,7 @@ out_free:
 	return err;
 }
 
-/* By closing the file vfio_pci_liveupdate_disable() was called, if need be. */
+/* The close of the file has called vfio_pci_liveupdate_disable() if bound. */
 static void vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
@@ -700,8 +700,8 @@ static void vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
 }
 
 /*
- * The same capabilities at the same places, or a guest would write elsewhere.
- * Return: where they differ, 0 if they do not.
+ * The guest has cached the offsets of the capabilities: they must not change.
+ * Return: the first offset that differs, 0 if none does.
  */
 static u32 vfio_pci_liveupdate_differing_cap(struct vfio_pci_core_device *vdev,
 					     const u8 *was, u32 size)
@@ -735,8 +735,8 @@ static u32 vfio_pci_liveupdate_differing_cap(struct vfio_pci_core_device *vdev,
 }
 
 /*
- * The module's parameters may be others now. Whether an idle device may be put
- * into D3 was decided by them when the driver was bound.
+ * The module parameters may differ from those of the previous kernel. Use the
+ * preserved ones. disable_idle_d3 took effect when the driver was bound.
  */
 static void vfio_pci_liveupdate_take_parameters(struct vfio_pci_core_device *vdev,
 						u32 flags)
@@ -763,17 +763,17 @@ static int vfio_pci_liveupdate_overlay(struct vfio_pci_core_device *vdev)
 	pos = vfio_pci_liveupdate_differing_cap(vdev, incoming->config,
 						dev->config_size);
 	if (pos) {
-		pci_err(vdev->pdev, "live update: not given back: at %#x this kernel shows %*ph in place of %*ph\n",
+		pci_err(vdev->pdev, "live update: cannot be bound: virtual configuration space at %#x is %*ph and was %*ph\n",
 			pos, 4, &vdev->vconfig[pos & ~3], 4,
 			&incoming->config[pos & ~3]);
 		return -EIO;
 	}
 
 	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++) {
-		/* The last one is the ROM's, and may have been enabled. */
+		/* The last one is the ROM, whose enable bit may differ. */
 		if ((vdev->rbar[i] ^ dev->rbars[i]) &
 		    (i == PCI_ROM_RESOURCE ? ~PCI_ROM_ADDRESS_ENABLE : ~0U)) {
-			pci_err(vdev->pdev, "live update: not given back: its BARs would come back elsewhere after a reset\n");
+			pci_err(vdev->pdev, "live update: cannot be bound: the BAR values to restore after a reset have changed\n");
 			return -EIO;
 		}
 	}
@@ -797,20 +797,21 @@ static int vfio_pci_liveupdate_check_msix(struct vfio_pci_core_device *vdev)
 	    (vdev->msix_bar == 0xff || (vdev->msix_offset == dev->msix_offset &&
 					vdev->msix_size == dev->msix_size)))
 		return 0;
-	pci_err(vdev->pdev, "live update: not given back: its MSI-X table is elsewhere\n");
+	pci_err(vdev->pdev, "live update: cannot be bound: its MSI-X table has moved\n");
 
 	return -EIO;
 }
 
 /**
- * vfio_pci_liveupdate_enable - Take the place of enabling a device that runs.
+ * vfio_pci_liveupdate_enable - Adopt a running device
  * @vdev: The device, incoming.
  *
- * What vfio_pci_core_enable() does up to and with vfio_config_init(), but
- * nothing is written to the device.
+ * Replaces the part of vfio_pci_core_enable() up to vfio_config_init(). Nothing
+ * is written to the device.
  *
- * Context: The set's lock is held.
- * Return: 0; on error nothing has changed and it can be tried again.
+ * Context: Sleeps, with the lock of the device set held.
+ * Return: 0 or an errno. On error nothing has changed and the call can be
+ * repeated.
  */
 int vfio_pci_liveupdate_enable(struct vfio_pci_core_device *vdev)
 {
@@ -859,13 +860,13 @@ out_power:
 }
 
 /**
- * vfio_pci_liveupdate_disable - Undo vfio_pci_liveupdate_enable().
- * @vdev: The device, incoming. Its BARs may be mapped, its interrupts enabled.
+ * vfio_pci_liveupdate_disable - Undo vfio_pci_liveupdate_enable()
+ * @vdev: The device, incoming. BARs may be mapped and interrupts enabled.
  *
- * The device goes on, and can be bound again. Only its interrupts are written to,
- * if the user has enabled any.
+ * The device keeps running and can be bound again. Nothing is written to it,
+ * except to disable interrupts that the user has enabled.
  *
- * Context: The set's lock is held.
+ * Context: Sleeps, with the lock of the device set held.
  */
 void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 {
@@ -874,7 +875,7 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 	if (vdev->irq_type != VFIO_PCI_NUM_IRQS) {
 		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
 		vfio_pci_core_disable_events(vdev);
-		/* As it was handed over: nobody handles it. */
+		/* Mask INTx again, as it was preserved: it is not handled. */
 		if (vdev->pci_2_3)
 			pci_intx(vdev->pdev, 0);
 		pci_liveupdate_owner_end(vdev->pdev, &bypass);
@@ -890,11 +891,11 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 }
 
 /**
- * vfio_pci_liveupdate_explain - Log why a preserved device was not registered.
+ * vfio_pci_liveupdate_explain - Log why a preserved device was not registered
  * @vdev: The device.
  *
- * A device that is used without an IOMMU needs a parameter of vfio. It goes on
- * without, and can be registered later.
+ * A noiommu device cannot be registered without a module parameter of vfio. It
+ * keeps running, and can be registered later.
  */
 void vfio_pci_liveupdate_explain(struct vfio_pci_core_device *vdev)
 {
@@ -902,11 +903,11 @@ void vfio_pci_liveupdate_explain(struct vfio_pci_core_device *vdev)
 
 	if (!vdev->vdev.liveupdate_incoming || pdev->dev.iommu_group)
 		return;
-	pci_err(pdev, "live update: cannot be given back, as vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
+	pci_err(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
 		pci_name(pdev));
 }
 
-/* With finish the memory is no longer pinned, unless it is mapped again. */
+/* Finish unpins the memory, so it must be mapped again before. */
 static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
 {
 	struct vfio_pci_core_device *vdev = incoming->vdev;
@@ -921,13 +922,13 @@ static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
 		vfio_pci_liveupdate_get_area(&from, &area);
 		if (iommufd_liveupdate_check_mapped(vdev->vdev.iommufd_device,
 						    &area, &iova)) {
-			pci_info_ratelimited(vdev->pdev, "live update: not finished: IOVA %#llx is not mapped to the memory it was mapped to; map it first\n",
+			pci_info_ratelimited(vdev->pdev, "live update: not finished: IOVA %#llx is not mapped to the same memory as before the kexec, map it first\n",
 					     iova);
 			return false;
 		}
 	}
 
-	/* Blocks that are gone cannot be compared. */
+	/* The array ended early: a block could not be read. */
 	return !it.left;
 }
 
@@ -935,14 +936,14 @@ static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
 
-	/* Asked only for a file that was retrieved, and that somebody has. */
+	/* Called only for a file that was retrieved and is in use. */
 	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
 
 	return incoming->adopted && incoming->vdev->vdev.iommufd_attached &&
 	       vfio_pci_liveupdate_is_mapped(incoming);
 }
 
-/* Also for a device that could not be retrieved: PCI knows which one it is. */
+/* Also called for a device that could not be retrieved: use the handle. */
 static int vfio_pci_liveupdate_quiesce(struct liveupdate_file_op_args *args)
 {
 	return pci_liveupdate_quiesce(pci_liveupdate_token_of(args->serialized_data));
@@ -963,7 +964,7 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 
 	pci_liveupdate_finish(token);
 
-	/* One that was given up is probed anew, and gets a new struct. */
+	/* An abandoned device is reprobed and gets a new vdev. */
 	if (adopted)
 		WRITE_ONCE(vdev->vdev.liveupdate_incoming, false);
 
@@ -997,13 +998,12 @@ static struct liveupdate_file_handler vfio_pci_liveupdate_handler = {
 };
 
 /**
- * vfio_pci_liveupdate_init - Files of a driver's devices can be preserved.
- * @driver: The driver, not registered yet: it is going to be given those devices
- *          that run.
- * @ops:    By which its devices are told from those of other drivers.
- * @owner:  The driver's module. It stays while its files are preserved.
+ * vfio_pci_liveupdate_init - Allow the files of a driver's devices to be preserved
+ * @driver: The driver. Not registered yet: registering it binds running devices.
+ * @ops:    The driver's ops, which tell its devices from those of other drivers.
+ * @owner:  The driver's module. It is pinned while its files are preserved.
  *
- * The driver goes on without live update if this fails.
+ * On failure a warning is logged, and the driver works without live update.
  */
 void vfio_pci_liveupdate_init(struct pci_driver *driver,
 			      const struct vfio_device_ops *ops,
@@ -1032,7 +1032,7 @@ void vfio_pci_liveupdate_init(struct pci_driver *driver,
 }
 EXPORT_SYMBOL_GPL(vfio_pci_liveupdate_init);
 
-/** vfio_pci_liveupdate_exit - Undo vfio_pci_liveupdate_init(). */
+/** vfio_pci_liveupdate_exit - Undo vfio_pci_liveupdate_init() */
 void vfio_pci_liveupdate_exit(void)
 {
 	if (!vfio_pci_liveupdate_registered)

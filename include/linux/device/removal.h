@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Removals of devices, and a live update that must not wait for them. */
+/* Mutual exclusion of device removals and the start of the next kernel. */
 #ifndef _LINUX_DEVICE_REMOVAL_H
 #define _LINUX_DEVICE_REMOVAL_H
 

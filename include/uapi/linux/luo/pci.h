@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * What PCI hands over about devices that keep running across a live update.
+ * State of PCI devices that keep running across a live update.
  *
- * The hardware itself is the truth: nearly everything here is what the next
- * kernel must find there, so that a device which was swapped, reset or
- * renumbered meanwhile is noticed before anybody relies on it. The rest is what
- * a kernel cannot learn without disturbing a device that is in use, and what its
- * owner needs back.
+ * Most of it is compared with the hardware by the next kernel, in order to detect
+ * a device that was replaced, reset or renumbered. The rest is what a kernel
+ * cannot read without disturbing a running device, and what its owner needs.
  *
  * "PCIe" is the PCI Express Base Specification, revision 6.0.
  */
@@ -22,13 +20,13 @@
  * enum luo_pci_record - types of records
  *
  * @LUO_PCI_DEVICES: &struct luo_abi_array of &struct luo_pci_device: functions
- *                   and bridges, in the order of segment, bus and devfn. So a
- *                   bridge comes before what is below it.
- * @LUO_PCI_BARS: &struct luo_abi_array of &struct luo_pci_bar: their BARs, in
- *                the order of device and offset.
- * @LUO_PCI_REGISTERS: &struct luo_abi_array of &struct luo_pci_register: what
- *                     a function is reset to when its owner closes it, in the
- *                     order of device.
+ *                   and bridges, sorted by segment, bus and devfn. A bridge
+ *                   comes before the devices below it.
+ * @LUO_PCI_BARS: &struct luo_abi_array of &struct luo_pci_bar: their BARs,
+ *                sorted by device and offset.
+ * @LUO_PCI_REGISTERS: &struct luo_abi_array of &struct luo_pci_register: the
+ *                     register values that a reset restores when the owner
+ *                     closes the function, sorted by device.
  */
 enum luo_pci_record {
 	LUO_PCI_DEVICES			= LUO_ABI_RECORD_MANDATORY |
@@ -40,10 +38,10 @@ enum luo_pci_record {
 };
 
 /**
- * enum luo_pci_kind - what a device is kept for
+ * enum luo_pci_kind - why a device is preserved
  *
- * @LUO_PCI_FUNCTION: It is preserved for its owner, a file.
- * @LUO_PCI_BRIDGE: It is a bridge that a preserved function's DMA passes.
+ * @LUO_PCI_FUNCTION: A function that is owned by a preserved file.
+ * @LUO_PCI_BRIDGE: A bridge above a preserved function, which forwards its DMA.
  */
 enum luo_pci_kind {
 	LUO_PCI_FUNCTION		= 1,
@@ -51,16 +49,17 @@ enum luo_pci_kind {
 };
 
 /**
- * enum luo_pci_flags - what cannot be read of the device without a write
+ * enum luo_pci_flags - properties that cannot be read without a write
  *
- * @LUO_PCI_INTX_STUCK: Interrupt Disable in Command cannot be changed. To find
- *                      out one has to change it.
- * @LUO_PCI_IO_WINDOW: The bridge has a window for I/O.
+ * @LUO_PCI_INTX_STUCK: Interrupt Disable in Command cannot be changed. This is
+ *                      found out by changing it.
+ * @LUO_PCI_IO_WINDOW: The bridge has an I/O window. A window that is closed reads
+ *                     like one that is not implemented.
  * @LUO_PCI_PREF_WINDOW: The bridge has a prefetchable window.
- * @LUO_PCI_PREF_64: The prefetchable window has 64 bits. A window that is not
- *                   in use reads as one that is not there, unless it is opened.
- * @LUO_PCI_DRIVER_OVERRIDE: driver_override named the function's driver. Without
- *                           it an abandoned function would get another driver.
+ * @LUO_PCI_PREF_64: The prefetchable window has 64 bits.
+ * @LUO_PCI_DRIVER_OVERRIDE: driver_override was set to the function's driver.
+ *                           Without it another driver would be bound to an
+ *                           abandoned function.
  */
 enum luo_pci_flags {
 	LUO_PCI_INTX_STUCK		= 1 << 0,
@@ -77,66 +76,66 @@ enum luo_pci_flags {
 /**
  * struct luo_pci_device - a function, or a bridge above one
  *
- * All of it is as it was when the old kernel froze. Registers are in the byte
+ * The values are those of the freeze in the old kernel. Registers are in the byte
  * order of the machine.
  *
- * @segment: PCI segment (domain). With @bus and @devfn it is where the device
- *           is; DMA carries these numbers. Without it the device could not be
- *           found. The reader refuses what is not in order.
+ * @segment: PCI segment (domain). With @bus and @devfn it is the address of the
+ *           device, and the requester ID of its DMA. Without it the device
+ *           could not be found. The reader refuses devices that are not sorted.
  * @bus: Bus number, see @segment.
  * @devfn: Device in bits 7:3 and function in bits 2:0, or the function alone if
  *         the bridge above forwards ARI. See @segment.
- * @kind: enum luo_pci_kind. Without it a bridge would be handed to an owner.
- *        The reader refuses what it does not know.
- * @vendor: Vendor ID (PCIe 7.5.1.1.1). Without the five of these another device
- *          in the same place would be taken for this one; the reader
- *          quarantines it.
+ * @kind: enum luo_pci_kind. Without it an owner could retrieve a bridge. The
+ *        reader refuses unknown values.
+ * @vendor: Vendor ID (PCIe 7.5.1.1.1). Without this and the next four fields
+ *          another device at the same address would be taken for this one; the
+ *          reader quarantines it.
  * @device: Device ID (PCIe 7.5.1.1.2), see @vendor.
  * @subsystem_vendor: Subsystem Vendor ID (PCIe 7.5.1.2.3), see @vendor.
  * @subsystem: Subsystem ID (PCIe 7.5.1.2.3), see @vendor.
  * @class_revision: Class Code and Revision ID (PCIe 7.5.1.1.6), see @vendor.
- * @parent: Which of %LUO_PCI_DEVICES is the bridge right above it, counted from
- *          1; 0 if it is on a root bus. Without it a device moved to another
- *          slot would be taken for this one. The reader refuses what is not a
- *          bridge, and not before this.
- * @serial: Device Serial Number (PCIe 7.9.3), 0 if it has none. To tell a
- *          device from another one of the same make.
+ * @parent: Number of the bridge right above in %LUO_PCI_DEVICES, from 1; 0 if the
+ *          device is on a root bus. Without it a device moved to another slot
+ *          would be taken for this one. The reader refuses a number that is not
+ *          that of a bridge, or not smaller than this device's.
+ * @serial: Device Serial Number (PCIe 7.9.3), 0 if it has none. It tells devices
+ *          of the same model apart.
  * @command: Command (PCIe 7.5.1.1.3). A reset clears it; the reader then
  *           quarantines the device.
- * @flags: enum luo_pci_flags. The reader refuses what it does not know.
- * @vf_buses: How many the bus numbers above its own its virtual functions would
- *            need, none are enabled. To find out, Number of VFs has to be
- *            written; without it these numbers could be given away.
- * @acs: ACS Control (PCIe 7.7.11.3), 0 if it has none. DMA would not be kept
- *       apart any more, or take another way; the reader quarantines the device.
- * @devctl: Device Control (PCIe 7.5.3.4), 0 if not PCI Express. The largest
- *          payload has to be the same all the way; the reader quarantines the
- *          device.
+ * @flags: enum luo_pci_flags. The reader refuses unknown flags.
+ * @vf_buses: Highest bus number that its virtual functions would use, 0 if it has
+ *            none. This is found out by writing NumVFs; without it these bus
+ *            numbers could be assigned to other buses.
+ * @acs: ACS Control (PCIe 7.7.11.3), 0 if it has none. A change would break the
+ *       isolation of DMA or redirect it; the reader quarantines the device.
+ * @devctl: Device Control (PCIe 7.5.3.4), 0 if not PCI Express. The maximum
+ *          payload size must be the same on the whole path; the reader
+ *          quarantines a device that differs.
  * @devctl2: Device Control 2 (PCIe 7.5.3.16), 0 if not PCI Express. Without ARI
- *           Forwarding Enable functions below are not reached; the reader
- *           quarantines the device.
- * @bus_numbers: Of a bridge: Primary Bus Number and what follows, without the
+ *           Forwarding Enable functions below cannot be reached; the reader
+ *           quarantines a device that differs.
+ * @bus_numbers: Of a bridge: the dword at Primary Bus Number, without the
  *               Secondary Latency Timer (PCIe 7.5.1.3.2 to .4). A bridge that
- *               lost them does not reach what is below; the reader quarantines
- *               the device. 0 for a function.
+ *               lost them cannot forward to the devices below; the reader
+ *               quarantines it. 0 for a function.
  * @windows: Of a bridge: I/O Base and Limit; Memory Base and Limit;
  *           Prefetchable Memory Base and Limit; Prefetchable Base Upper 32
  *           Bits; Prefetchable Limit Upper 32 Bits (PCIe 7.5.1.3.6 to .10).
- *           What is outside is not reached any more; the reader quarantines the
- *           device. 0 for a function.
+ *           A BAR outside of them cannot be reached; the reader quarantines a
+ *           bridge that differs. 0 for a function.
  * @io_upper: Of a bridge: I/O Base and Limit Upper 16 Bits (PCIe 7.5.1.3.11).
  *            See @windows.
- * @errors: What errors were logged: Status, and in the upper half Secondary Status
+ * @errors: The logged errors: Status, and in the upper half Secondary Status
  *          (PCIe 7.5.1.1.4, 7.5.1.3.7); Device Status (PCIe 7.5.3.5);
  *          Uncorrectable Error Status; Correctable Error Status (PCIe 7.8.4.2,
- *          7.8.4.5). Only the bits that say so, 0 without the register. What is
- *          there now and not here has happened meanwhile, and is reported.
- * @handle: LUO's handle of its owner's file; 0 for a bridge. If what the owner has
- *          handed over cannot be read, this is what is left to say whose function
- *          has to be stopped when that file is finished.
- * @owner: The tag of its owner's file, filled up with 0. Only a driver that has
- *         declared this tag is given the function: any other would reset it.
- *         All 0 for a bridge.
+ *          7.8.4.5). Only error bits; 0 without the register. The reader reports
+ *          errors that were logged since.
+ * @handle: LUO's handle of the owner's file; 0 for a bridge. If the owner's
+ *          preserved state cannot be read, the function is found by this and
+ *          stopped when the file is finished.
+ * @owner: The tag of the owner's file, padded with 0. The function is bound only
+ *         to a driver that declares this tag: any other would reset it. All 0
+ *         for a bridge.
  */
 struct luo_pci_device {
 	__u32	segment;
@@ -165,24 +164,24 @@ struct luo_pci_device {
 } __attribute__((packed));
 
 /**
- * struct luo_pci_bar - a base address register that is implemented
+ * struct luo_pci_bar - an implemented base address register
  *
- * To find out the size of what a BAR decodes one has to write to it, and the
- * device does not answer meanwhile.
+ * The size of a BAR is found out by writing to it, and meanwhile the device cannot
+ * be accessed.
  *
- * @device: Which of %LUO_PCI_DEVICES it is in, counted from 1. The reader
- *          refuses what is not there or not in order.
- * @offset: Of the BAR in configuration space, in bytes: that of BAR 0 to 5, of
- *          the expansion ROM, or of a VF BAR in the SR-IOV capability. The
- *          reader refuses what is not in order, and where no BAR can be.
- * @width: Of the BAR in bits, 32 or 64.
- * @reserved: 0. The reader refuses anything else, so that it can be used.
- * @value: What is in the BAR, with the bits that say of what type it is. Where
- *         the owner, and perhaps other devices, reach the device: if it is not
- *         there the reader quarantines the device. The reader refuses a value
- *         that is not aligned to @size.
- * @size: What it decodes, in bytes; of a VF BAR, for one VF. The reader refuses
- *        what is not a power of two, or too small for the type.
+ * @device: Number of its device in %LUO_PCI_DEVICES, from 1. The reader refuses
+ *          numbers that do not exist or are not sorted.
+ * @offset: Offset of the BAR in configuration space, in bytes: that of BAR 0 to
+ *          5, of the expansion ROM, or of a VF BAR in the SR-IOV capability. The
+ *          reader refuses offsets that are not sorted or not those of a BAR.
+ * @width: Width of the BAR in bits, 32 or 64.
+ * @reserved: 0, for extensions. The reader refuses other values.
+ * @value: Value of the BAR, with the type bits. The owner, and perhaps other
+ *         devices, access the device at this address: if the BAR has changed the
+ *         reader quarantines the device. The reader refuses a value that is not
+ *         aligned to @size.
+ * @size: Size of the decoded range in bytes; of a VF BAR, for one VF. The reader
+ *        refuses a size that is not a power of two, or too small for the type.
  */
 struct luo_pci_bar {
 	__u32	device;
@@ -194,21 +193,21 @@ struct luo_pci_bar {
 } __attribute__((packed));
 
 /**
- * struct luo_pci_register - what a register is to be after a reset
+ * struct luo_pci_register - the value of a register after a reset
  *
- * When an owner closes its device, the device is reset and becomes as it was when
- * it was opened. These values can no longer be read from the running device.
+ * When its owner closes a device, the device is reset and restored to its state
+ * at open. These values cannot be read from the running device.
  *
- * @device: Which of %LUO_PCI_DEVICES it is in, counted from 1. The reader
- *          refuses what is not a function or not in order.
- * @capability: ID of the capability it is in (PCIe 7.5.3.1 and others), as it
- *              is in configuration space; that of an extended capability plus
- *              0x8000; 0 for the header. The reader skips a capability that
- *              the device does not have.
- * @offset: From the start of the capability, in bytes. The reader skips what it
- *          would not restore.
- * @value: What to write there.
- * @width: Of the register in bytes: 2 or 4. The reader refuses anything else.
+ * @device: Number of its device in %LUO_PCI_DEVICES, from 1. The reader refuses
+ *          numbers that are not those of a function or not sorted.
+ * @capability: ID of its capability (PCIe 7.5.3.1 and others), as in
+ *              configuration space; that of an extended capability plus 0x8000;
+ *              0 for the header. The reader skips a capability that the device
+ *              does not have.
+ * @offset: Offset in the capability, in bytes. The reader skips registers that
+ *          it does not restore.
+ * @value: The value to write.
+ * @width: Width of the register in bytes: 2 or 4. The reader refuses others.
  */
 struct luo_pci_register {
 	__u32	device;

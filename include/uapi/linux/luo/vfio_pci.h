@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * What vfio-pci hands over about a device that keeps running across a live
- * update: the virtual device its user has been given. The physical one is in
- * linux/luo/pci.h.
+ * State of vfio-pci devices that keep running across a live update: the virtual
+ * device of the user. The physical device is in linux/luo/pci.h.
  *
  * "PCIe" is the PCI Express Base Specification, revision 6.0.
  */
@@ -35,14 +34,14 @@ enum luo_vfio_pci_record {
 /**
  * enum luo_vfio_pci_flags - properties of the virtual device
  *
- * To find out one would have to reset the device, or switch off its interrupt.
- * The last three are parameters of the module: in the next kernel they may be
- * others, but a user's device does not change.
+ * They are found out by resetting the device or by disabling its interrupt, which
+ * is not possible while it is running. The last three are module parameters: they
+ * may differ in the next kernel, but those of an open device do not change.
  *
- * @LUO_VFIO_PCI_RESET_WORKS: The device can be reset by itself.
- * @LUO_VFIO_PCI_MASKS_INTX: Its INTx can be masked, and told from another's.
- * @LUO_VFIO_PCI_NO_INTX: It is shown without INTx, which does not work.
- * @LUO_VFIO_PCI_NEEDS_RESET: It was used by somebody and not reset since.
+ * @LUO_VFIO_PCI_RESET_WORKS: The device supports a function reset.
+ * @LUO_VFIO_PCI_MASKS_INTX: INTx can be masked, and its status can be read.
+ * @LUO_VFIO_PCI_NO_INTX: INTx does not work and is hidden.
+ * @LUO_VFIO_PCI_NEEDS_RESET: The device was not reset after its last use.
  * @LUO_VFIO_PCI_NOINTXMASK: "nointxmask"
  * @LUO_VFIO_PCI_DISABLE_IDLE_D3: "disable_idle_d3"
  * @LUO_VFIO_PCI_DISABLE_VGA: "disable_vga"
@@ -63,25 +62,24 @@ enum luo_vfio_pci_flags {
 /**
  * struct luo_vfio_pci_device - the virtual device
  *
- * @pci_token: By which PCI finds the function; it means nothing to VFIO. The
- *             reader refuses 0.
- * @flags: enum luo_vfio_pci_flags. The reader refuses what it does not know.
- * @config_size: Size of configuration space in bytes, 256 or 4096. Without it
- *               the user would see a device of another size. The reader refuses
- *               anything else, and another size than the device has.
- * @rbars: What the six BARs and the expansion ROM are set to again when the
- *         user's device was reset behind its back. Without it a device that
- *         resets itself would not decode any more. The reader refuses others
- *         than the device has.
- * @msix_bar: In which BAR the MSI-X table is, 255 if there is none. The reader
- *            refuses the device if that is not so: the user must not write
- *            there, and must elsewhere. So for the next two.
- * @msix_offset: Where in the BAR, in bytes.
+ * @pci_token: Token of the function, from pci_liveupdate_preserve(); opaque to
+ *             VFIO. The reader refuses 0.
+ * @flags: enum luo_vfio_pci_flags. The reader refuses unknown flags.
+ * @config_size: Size of configuration space in bytes, 256 or 4096. The user relies
+ *               on it. The reader refuses a size other than that of the device.
+ * @rbars: The values that are restored to the six BARs and the expansion ROM
+ *         after an unexpected reset. Without them the device would not decode
+ *         its BARs any more. The reader refuses a device whose BARs differ.
+ * @msix_bar: Number of the BAR with the MSI-X table, 255 if there is none. The
+ *            user must not write to the table. The reader refuses a device that
+ *            differs in this or the next two fields.
+ * @msix_offset: Offset of the table in the BAR, in bytes.
  * @msix_size: Size of the table in bytes.
- * @bar_starts: Where the BARs are in the machine's physical address space, 0 if
- *              they are not. Other devices have been told these addresses: the
- *              reader refuses the device if they are others.
- * @bar_sizes: Their sizes in bytes. What the user has mapped cannot change.
+ * @bar_starts: Physical addresses of the BARs, 0 for a BAR that is not
+ *              implemented. Other devices may access them: the reader refuses a
+ *              device whose addresses differ.
+ * @bar_sizes: Sizes of the BARs in bytes. The user has mapped them: the reader
+ *             refuses a device whose sizes differ.
  */
 struct luo_vfio_pci_device {
 	__u64	pci_token;
@@ -101,10 +99,10 @@ struct luo_vfio_pci_device {
 /**
  * struct luo_vfio_pci_config - virtual configuration space, the first part
  *
- * @bytes: What of it is virtual, as the user has written it; the rest is read
- *         from the device. Without it a guest would find its BARs and Command
- *         as they were when it started. The reader refuses the device if the
- *         capabilities are at other places.
+ * @bytes: The virtualized bytes, as the user has written them; other bytes are
+ *         read from the device. Without them a guest would find the initial
+ *         values of its BARs and Command. The reader refuses a device whose
+ *         capabilities have other offsets.
  */
 struct luo_vfio_pci_config {
 	__u8	bytes[LUO_VFIO_PCI_CONFIG_SIZE];
@@ -120,10 +118,10 @@ struct luo_vfio_pci_extended {
 } __attribute__((packed));
 
 /**
- * enum luo_vfio_pci_access - what a device may do with memory
+ * enum luo_vfio_pci_access - access of a device to memory
  *
- * @LUO_VFIO_PCI_READ: It may read it.
- * @LUO_VFIO_PCI_WRITE: It may write to it.
+ * @LUO_VFIO_PCI_READ: The device may read.
+ * @LUO_VFIO_PCI_WRITE: The device may write.
  */
 enum luo_vfio_pci_access {
 	LUO_VFIO_PCI_READ		= 1 << 0,
@@ -133,8 +131,8 @@ enum luo_vfio_pci_access {
 /**
  * struct luo_vfio_pci_area - memory that was mapped for the device
  *
- * The device keeps writing there. Without the list a session could be finished,
- * and the memory unpinned, although its owner has not mapped it again.
+ * The device keeps writing to it. Without the list a session could be finished,
+ * and the memory unpinned, before its owner has mapped the memory again.
  *
  * @iova: The first IO virtual address. Areas are sorted by it; the reader
  *        refuses areas that overlap or wrap around.
@@ -142,9 +140,9 @@ enum luo_vfio_pci_access {
  * @phys: The physical address of the first byte; all of the area is physically
  *        contiguous. The session cannot be finished before @iova is mapped to it
  *        again. The reader refuses an area that wraps around.
- * @access: enum luo_vfio_pci_access. It must be mapped with at least that. The
- *          reader refuses what it does not know.
- * @reserved: 0. The reader refuses anything else.
+ * @access: enum luo_vfio_pci_access. The memory must be mapped with at least this
+ *          access. The reader refuses unknown flags.
+ * @reserved: 0, for extensions. The reader refuses other values.
  */
 struct luo_vfio_pci_area {
 	__u64	iova;

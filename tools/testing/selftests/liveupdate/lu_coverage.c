@@ -176,7 +176,7 @@ static void set_up(void)
 #define NOT_PRESERVED	(-EOPNOTSUPP)
 #define REFUSER		(-EIO)	/* reached, so that nothing else has refused */
 
-static void forgotten_memory(void)
+static void unpreserved_memory(void)
 {
 	int session = lu_new_session(luo, "forgotten");
 
@@ -386,7 +386,7 @@ static void refuse(void)
 	set_up();
 	map_huge();
 	map_small();
-	forgotten_memory();
+	unpreserved_memory();
 	other_session();
 	punched_page();
 	unchanged_while_preserved();

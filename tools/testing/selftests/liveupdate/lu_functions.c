@@ -259,7 +259,7 @@ static bool all_mask_intx(int n)
 }
 
 /* Its parameters are those it had, whatever this kernel's vfio-pci is told. */
-static int preserve_anew(struct function *f)
+static int preserve_again(struct function *f)
 {
 	int session = lu_new_session(luo, "anew"), err;
 
@@ -398,7 +398,7 @@ static void finish(int n)
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and like any others again\n");
 	if (n) {
-		lu_result_is(preserve_anew(&functions[0]), 0,
+		lu_result_is(preserve_again(&functions[0]), 0,
 			     "closed and opened, one is preserved again");
 		ksft_test_result(!existing_vms(),
 				 "closed, it has let go of its VM\n");

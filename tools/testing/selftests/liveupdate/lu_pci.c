@@ -126,14 +126,14 @@ uint16_t lu_pci_command(const char *bdf)
 	return command;
 }
 
-struct lu_pci_shield lu_pci_shield(const char *bdf)
+struct lu_pci_blocked lu_pci_blocked(const char *bdf)
 {
-	struct lu_pci_shield shield = {
+	struct lu_pci_blocked shield = {
 		.dropped = read_number(bdf, "liveupdate/dropped"),
 	};
 
-	shield.all = shield.dropped + read_number(bdf, "liveupdate/swallowed") +
-		     read_number(bdf, "liveupdate/kept");
+	shield.all = shield.dropped + read_number(bdf, "liveupdate/redundant") +
+		     read_number(bdf, "liveupdate/suppressed");
 	return shield;
 }
 

@@ -39,12 +39,12 @@ uint16_t lu_pci_command(const char *bdf);
  * How many writes the kernel has kept away from the function, or bridge, while
  * its owner had not finished: those that would have changed something, and all.
  */
-struct lu_pci_shield {
+struct lu_pci_blocked {
 	unsigned long dropped;
 	unsigned long all;
 };
 
-struct lu_pci_shield lu_pci_shield(const char *bdf);
+struct lu_pci_blocked lu_pci_blocked(const char *bdf);
 
 /* Whichever driver has the function now, vfio-pci has it afterwards. */
 void lu_pci_bind_vfio(const char *bdf);

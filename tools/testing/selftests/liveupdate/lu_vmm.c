@@ -544,7 +544,7 @@ static void stage_2_with_device(struct vmm *v)
 	report_memory(v);
 	report_device(v);
 	report_guest(v);
-	ksft_test_result(nobody_wrote(v),
+	ksft_test_result(no_blocked_writes(v),
 			 "nobody tried to write to it or to the bridges above\n");
 	finish(session);
 	report_frames(v);

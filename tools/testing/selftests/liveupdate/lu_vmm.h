@@ -113,7 +113,7 @@ bool device_untouched(struct vmm *v);
 bool dma_addresses_are_same(struct vmm *v);
 
 /* No write to the device or its path was suppressed. */
-bool nobody_wrote(struct vmm *v);
+bool no_blocked_writes(struct vmm *v);
 
 /*
  * Each update leaves as much memory free as the first one did, but for

@@ -114,9 +114,9 @@ bool device_untouched(struct vmm *v)
 }
 
 /* The kernel log names the writers. */
-static bool nobody_wrote_to(const char *bdf)
+static bool no_blocked_writes_to(const char *bdf)
 {
-	struct lu_pci_shield shield = lu_pci_shield(bdf);
+	struct lu_pci_blocked shield = lu_pci_blocked(bdf);
 
 	if (shield.all)
 		ksft_print_msg("%s: %lu config writes were suppressed, %lu not redundant\n",
@@ -124,13 +124,13 @@ static bool nobody_wrote_to(const char *bdf)
 	return !shield.all;
 }
 
-bool nobody_wrote(struct vmm *v)
+bool no_blocked_writes(struct vmm *v)
 {
-	bool nobody = nobody_wrote_to(v->bdf);
+	bool nobody = no_blocked_writes_to(v->bdf);
 	int i;
 
 	for (i = 0; i < v->bridges; i++)
-		nobody &= nobody_wrote_to(v->path[i]);
+		nobody &= no_blocked_writes_to(v->path[i]);
 	return nobody;
 }
 

@@ -4,7 +4,7 @@
  * somebody makes it a bus master again? The end of its live update is awaited
  * first, and whichever driver has it then is unbound.
  *
- *	lu_forgot BDF
+ *	lu_was_reset BDF
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,7 +27,7 @@ static bool exists(const char *bdf, const char *name)
 }
 
 /* Device Status is never 0. */
-static bool has_forgotten(const struct lu_igb_regs *regs)
+static bool was_reset(const struct lu_igb_regs *regs)
 {
 	return regs->status && regs->status != 0xffffffff &&
 	       !(regs->rctl & RCTL_EN);
@@ -41,7 +41,7 @@ int main(int argc, char *argv[])
 	ksft_print_header();
 	ksft_set_plan(1);
 	if (argc != 2)
-		lu_die("usage: lu_forgot BDF");
+		lu_die("usage: lu_was_reset BDF");
 	lu_pci_require(argv[1], LU_IGB_VENDOR, LU_IGB_DEVICE);
 	while (exists(argv[1], "liveupdate"))
 		usleep(100000);
@@ -50,7 +50,7 @@ int main(int argc, char *argv[])
 	/* A reset that is still to come comes soon, and switches decoding off. */
 	bar = lu_pci_map_bar0(argv[1], BAR0_SIZE);
 	regs = lu_igb_read(bar, 0);
-	for (int tries = 0; tries < 50 && !has_forgotten(&regs); tries++) {
+	for (int tries = 0; tries < 50 && !was_reset(&regs); tries++) {
 		usleep(100000);
 		lu_pci_enable(argv[1], false);
 		lu_pci_enable(argv[1], true);
@@ -58,7 +58,7 @@ int main(int argc, char *argv[])
 	}
 	ksft_print_msg("status %#x, receive control %#x\n", regs.status,
 		       regs.rctl);
-	ksft_test_result(has_forgotten(&regs), "%s has forgotten its rings\n", argv[1]);
+	ksft_test_result(was_reset(&regs), "%s has forgotten its rings\n", argv[1]);
 	lu_pci_enable(argv[1], false);
 	/* What its owner has set before the update, and is kept. */
 	lu_write_text(argv[1], "driver_override", "\n");
