@@ -484,5 +484,5 @@ static struct kunit_suite incoming_suite = {
 kunit_test_suites(&luo_abi_test_suite, &outgoing_suite, &incoming_suite);
 
 MODULE_IMPORT_NS("EXPORTED_FOR_KUNIT_TESTING");
-MODULE_DESCRIPTION("KUnit tests of what crosses a live update");
+MODULE_DESCRIPTION("KUnit tests of the serialized data of live updates");
 MODULE_LICENSE("GPL");
