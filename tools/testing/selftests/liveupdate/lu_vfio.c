@@ -59,6 +59,7 @@ void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd)
 	if (ioctl(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		lu_die_errno("VFIO_DEVICE_BIND_IOMMUFD of %s, which must have no other owner",
 			     bdf);
+	dev->id = bind.out_devid;
 	dev->config_offset = get_region(dev, VFIO_PCI_CONFIG_REGION_INDEX).offset;
 }
 

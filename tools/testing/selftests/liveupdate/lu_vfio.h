@@ -18,6 +18,7 @@
 struct lu_vfio {
 	int fd;
 	int iommufd;
+	uint32_t id;		/* of the device in its iommufd */
 	uint32_t ioas;
 	uint64_t config_offset;
 	void *bar0;
