@@ -8,6 +8,8 @@ rate 200
 root_port rp0
 traffic rp0
 program liveupdate/lu_replace
+# Fault injection is a debug option.
+[ "$FLAVOUR" = fast ] && FAIL= || FAIL=' --fail'
 
 undisturbed()
 {

@@ -4,7 +4,7 @@
  * may be lost, and nothing may be written to memory that only the old table
  * maps. No live update is involved.
  *
- *	lu_replace [-n COUNT] [--inside PERCENT] [--huge] BDF
+ *	lu_replace [-n COUNT] [--inside PERCENT] [--huge] [--fail] BDF
  *
  * The VM's memory of lu_guest.h exists twice, both halves with the same receive
  * ring. Where a frame lands tells which table the device used. Frames must be
@@ -25,6 +25,7 @@
 #include "lu_access.h"
 #include "lu_channel.h"
 #include "lu_die.h"
+#include "lu_fail.h"
 #include "lu_igb.h"
 #include "lu_memory.h"
 #include "lu_pci.h"
@@ -113,15 +114,23 @@ static void destroy_table(struct table *t)
 	destroy(t->ioas);
 }
 
-static void attach(const struct table *t)
+static int try_attach(const struct table *t)
 {
 	struct vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 		.pt_id = t->hwpt ? t->hwpt : t->ioas,
 	};
 
-	if (ioctl(device.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
-		lu_die_errno("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
+	return ioctl(device.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ?
+	       -errno : 0;
+}
+
+static void attach(const struct table *t)
+{
+	int err = try_attach(t);
+
+	if (err)
+		lu_die("VFIO_DEVICE_ATTACH_IOMMUFD_PT: %s", strerror(-err));
 }
 
 /* --- frames --------------------------------------------------------------- */
@@ -319,6 +328,42 @@ static uint32_t replace_other(struct table *t, int count)
 	return bad;
 }
 
+/*
+ * Lets one allocation after the other fail, until there are no more. Returns how
+ * many replaces have failed.
+ */
+static int replace_failing(struct table *t)
+{
+	int fail = lu_fail_open(), failed = 0, nth, err;
+	struct table new;
+	bool left = false;
+
+	for (nth = 1; !left; nth++) {
+		new = create_table(!t->half, false);
+		take_frames();
+		frames.allowed = -1;
+		lu_fail_nth(fail, nth);
+		err = try_attach(&new);
+		left = lu_fail_left(fail);
+		lu_fail_nth(fail, 0);
+		take_frames();
+		if (err) {
+			failed++;
+			destroy_table(&new);
+		} else {
+			destroy_table(t);
+			*t = new;
+		}
+		frames.allowed = t->half;
+		await_frames(2);
+		if (err && err != -ENOMEM)
+			lu_die("a replace without memory fails with %s",
+			       strerror(-err));
+	}
+	close(fail);
+	return failed;
+}
+
 static bool none_lost(const char *when)
 {
 	bool good = !frames.lost && frames.seen;
@@ -332,7 +377,7 @@ static bool none_lost(const char *when)
 
 static void explain(void)
 {
-	lu_die("usage: lu_replace [-n COUNT] [--inside PERCENT] [--huge] BDF");
+	lu_die("usage: lu_replace [-n COUNT] [--inside PERCENT] [--huge] [--fail] BDF");
 }
 
 int main(int argc, char *argv[])
@@ -340,11 +385,12 @@ int main(int argc, char *argv[])
 	static const struct option options[] = {
 		{ "inside", required_argument, NULL, 'i' },
 		{ "huge", no_argument, NULL, 'h' },
+		{ "fail", no_argument, NULL, 'f' },
 		{ }
 	};
-	int count = 1000, want_inside = 0, inside, c;
+	int count = 1000, want_inside = 0, inside, failed, c;
+	bool huge = false, fail = false;
 	struct table t;
-	bool huge = false;
 	uint32_t bad;
 
 	ksft_print_header();
@@ -355,6 +401,8 @@ int main(int argc, char *argv[])
 			want_inside = atoi(optarg);
 		else if (c == 'h')
 			huge = true;
+		else if (c == 'f')
+			fail = true;
 		else
 			explain();
 	}
@@ -362,7 +410,7 @@ int main(int argc, char *argv[])
 		explain();
 	if (lu_channel_open())
 		lu_die_errno("cannot open the channel");
-	ksft_set_plan(want_inside ? 5 : 4);
+	ksft_set_plan(4 + !!want_inside + 2 * fail);
 
 	lu_pci_require(argv[optind], LU_IGB_VENDOR, LU_IGB_DEVICE);
 	ram_fd = lu_memory_create("lu-replace", 2 * LU_RAM_SIZE, huge);
@@ -397,6 +445,15 @@ int main(int argc, char *argv[])
 	ksft_print_msg("%u buffers were written to\n", bad);
 	ksft_test_result(!bad && !frames.astray,
 			 "nothing is written to memory of the old table\n");
+	if (fail) {
+		frames.astray = 0;
+		failed = replace_failing(&t);
+		ksft_print_msg("%d replaces have failed\n", failed);
+		ksft_test_result(none_lost("without memory"),
+				 "no frame was lost: replaces that fail\n");
+		ksft_test_result(failed && !frames.astray,
+				 "a replace that fails changes nothing\n");
+	}
 	lu_channel_tell("frames stop");
 	sync_observer("stopped");
 	ksft_finished();
