@@ -63,7 +63,7 @@ static ssize_t preserved_show(struct device *d, struct device_attribute *attr,
 
 	return sysfs_emit(buf, "identity dma mmio config\n");
 }
-static DEVICE_ATTR_RO(promised);
+static DEVICE_ATTR_RO(preserved);
 
 static ssize_t errors_show(struct device *d, struct device_attribute *attr,
 			   char *buf)
@@ -120,7 +120,7 @@ static ssize_t suppressed_show(struct device *d, struct device_attribute *attr,
 	return pci_liveupdate_show_count(d, buf,
 					 offsetof(struct pci_write_block, suppressed));
 }
-static DEVICE_ATTR_RO(kept);
+static DEVICE_ATTR_RO(suppressed);
 
 static struct attribute *pci_liveupdate_attrs[] = {
 	&dev_attr_state.attr,
