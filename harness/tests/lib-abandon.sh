@@ -29,7 +29,7 @@ while [ -e $f/liveupdate ]; do sleep 0.1; done
 # What is attached, is attached soon.
 sleep 2
 point 1 "the function is reset" "! dmesg | grep -q stays.stopped" || bad=1
-point 2 "nobody is bound while drivers_autoprobe is 0" "[ ! -e $f/driver ]" || bad=1
+point 2 "no driver is bound while drivers_autoprobe is 0" "[ ! -e $f/driver ]" || bad=1
 point 3 "driver_override is as it was" "[ \"\$(cat $f/driver_override)\" = vfio-pci ]" || bad=1
 echo 1 > /sys/bus/pci/drivers_autoprobe
 [ -e $f/driver ] || echo 0000:01:00.0 > /sys/bus/pci/drivers_probe

@@ -100,7 +100,7 @@ fault()
 	documented "$1"
 	stage 1 <<<'lu_vmm -s 1 -l -p --huge'
 	stage 2 <<SH
-must_die 'LUO does not give back the device' lu_vmm -s 2 -p
+must_die 'LUO cannot retrieve the device' lu_vmm -s 2 -p
 pci_stopped 0000:01:00.0 ${2-}
 ${2+true} lu_was_reset 0000:01:00.0
 SH

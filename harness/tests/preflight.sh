@@ -151,12 +151,12 @@ line()
 line 0 '^READY' "$ON"
 line 0 'about 600 MiB more' "$ON quiet"
 line 0 '256 of 1024 MiB' "$ON root=/dev/sda1"
-line 1 'switches kho off' "$ON kho=off"
-line 1 'switches kho off' "kho=on kho=0 liveupdate=1"
+line 1 'disables kho' "$ON kho=off"
+line 1 'disables kho' "kho=on kho=0 liveupdate=1"
 line 0 '^READY' "$ON kho=off kho=y"
 line 0 '^READY' "$ON -- kho=off"
 line 1 'no liveupdate=on' "kho=on"
-line 1 'switches liveupdate off' "$ON liveupdate=n"
+line 1 'disables liveupdate' "$ON liveupdate=n"
 line 1 'mem=512M on its command line' "$ON mem=512M"
 line 1 'memmap=16M\$1G on its command line' "$ON memmap=16M\$1G"
 line 0 '^READY' "$ON memmap=64M!4G"
@@ -182,8 +182,8 @@ line 0 '^scratch' "$ON intel_iommu=off"
 grep -q note "$WORK/out" && point "not ok" "no note about an IOMMU that is off" ||
 	point ok "no note about an IOMMU that is off"
 says 0 '^READY' "a command line that is given" --cmdline "$ON" "$KERNEL/vmlinux"
-says 1 'switches kho off' "another one" --cmdline "kho=off" "$KERNEL/vmlinux"
-says 1 '"problems": \["its command line switches kho off' "the problem in JSON" \
+says 1 'disables kho' "another one" --cmdline "kho=off" "$KERNEL/vmlinux"
+says 1 '"problems": \["its command line disables kho' "the problem in JSON" \
 	--json --cmdline "$ON kho=off" "$KERNEL/vmlinux"
 # With nothing of PCI in use its options do not matter.
 tag pci-v1 flb 0 0
@@ -197,9 +197,9 @@ says 1 '2 sessions of the previous kernel are not finished' "unfinished sessions
 says 0 'note: 2 sessions' "unfinished sessions that may go" --discard "$KERNEL/vmlinux"
 echo 0 >"$LIVEUPDATE/unfinished"
 echo 0 >"$LIVEUPDATE/next_handover"
-says 1 'told nothing' "an image that gets no handover" "$KERNEL/vmlinux"
+says 1 'does not carry the preserved state' "an image that gets no handover" "$KERNEL/vmlinux"
 rm "$LIVEUPDATE/next_cmdline"
-says 1 'told nothing' "an image from kexec_load()" "$KERNEL/vmlinux"
+says 1 'does not carry the preserved state' "an image from kexec_load()" "$KERNEL/vmlinux"
 rm "$LIVEUPDATE/next_handover"
 says 2 'no image is loaded' "no image" "$KERNEL/vmlinux"
 
@@ -217,7 +217,7 @@ says 0 '^READY' "the same, switched on" --cmdline "$ON" "$WORK/bzImage"
 number $((kho_at + 52)) 7
 says 0 '^READY' "a kernel that was built with kho on" --cmdline "$NO_KHO" \
 	"$WORK/bzImage"
-says 1 'switches kho off' "the same, switched off" --cmdline "$ON kho=off" \
+says 1 'disables kho' "the same, switched off" --cmdline "$ON kho=off" \
 	"$WORK/bzImage"
 
 mv "$LIVEUPDATE/tags" "$WORK/no-tags"

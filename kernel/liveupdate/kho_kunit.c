@@ -2,10 +2,10 @@
 /*
  * KUnit tests of kexec handover.
  *
- * They need two kernels. In the first one kho_outgoing asks what will survive,
- * and preserves memory, chains of blocks and vmalloc areas, which it damages in
- * every way that is told apart. Then a kexec; in the second one kho_incoming
- * checks what was preserved:
+ * They need two kernels. In the first one kho_outgoing checks which memory will
+ * survive, and preserves memory, chains of blocks and vmalloc areas, which it
+ * damages in every way that is detected separately. In the second one, after a
+ * kexec, kho_incoming checks the preserved memory:
  *
  *	kunit.autorun=1 kunit.filter_glob=kho_outgoing*
  *	kunit.autorun=1 kunit.filter_glob=kho_incoming*
@@ -70,7 +70,7 @@ enum kho_kunit_chain {
 struct kho_kunit_damage {
 	const char *name;
 	int err;
-	/* Blocks that nobody has taken over when the restore has failed. */
+	/* Blocks that are still not restored after the restore has failed. */
 	unsigned long left;
 };
 
@@ -175,7 +175,7 @@ static const struct kho_kunit_area_case kho_kunit_areas[NR_AREAS] = {
 	[AREA_PAGE_IS_CHUNK] = { "page is the chunk", 3, true },
 };
 
-/* The record that is handed over. Physical addresses. */
+/* The record for the second kernel. Physical addresses. */
 struct kho_kunit_ser {
 	u64 folios[ARRAY_SIZE(kho_kunit_orders)];
 	u64 odd;
@@ -270,15 +270,15 @@ static void kho_outgoing_scratch(struct kunit *test)
 		return;
 	}
 
-	/* By page: whose folio it is may change any time. */
+	/* By page: it may become part of another folio at any time. */
 	KUNIT_EXPECT_EQ(test, kho_preserve_pages(page, 1), 0);
 	KUNIT_EXPECT_FALSE(test, kho_folio_is_preserved(folio));
 	kho_unpreserve_pages(page, 1);
 }
 
 /*
- * From here on things are handed over: they stay allocated and preserved until
- * the kexec.
+ * The following tests leave memory allocated and preserved until the kexec, for the
+ * second kernel.
  */
 static u64 kho_kunit_hand_over_folio(struct kunit *test, unsigned int order)
 {
@@ -301,7 +301,7 @@ static u64 kho_kunit_hand_over_pages(struct kunit *test, unsigned int order,
 	return page_to_phys(page);
 }
 
-/* A chain of @nr_blocks; the set's own memory is gone with this kernel. */
+/* Preserve a chain of @nr_blocks. The set itself is not freed. */
 static struct kho_block_set *kho_kunit_chain(struct kunit *test, u64 chain,
 					     long nr_blocks)
 {
@@ -425,7 +425,7 @@ static void kho_kunit_hand_over_good(struct kunit *test,
 	ser->good = kho_block_set_head_pa(bs);
 }
 
-/* Behind its two blocks the second chain goes on with blocks of the first. */
+/* The second chain has two blocks, and then continues with blocks of the first. */
 static void kho_kunit_hand_over_shared(struct kunit *test,
 				       struct kho_kunit_ser *ser)
 {
@@ -461,7 +461,7 @@ static void kho_kunit_hand_over_too_long(struct kunit *test,
 	ser->too_long_blocks = bs->nblocks + 1;
 }
 
-/* What else than preserved pages of order 0 an address can lead to. */
+/* Other memory than a preserved page of order 0 that an address can lead to. */
 static u64 kho_kunit_bad_address(struct kho_kunit_ser *ser,
 				 enum kho_kunit_area area, u64 good)
 {
@@ -808,7 +808,7 @@ static void kho_incoming_anything(struct kunit *test)
 				       "%#llx+%#zx", ranges[i].phys,
 				       ranges[i].size);
 
-	/* What these are is not known, only that asking must do no harm. */
+	/* The results are unknown, but the calls must do no harm. */
 	for (int i = 0; i < 64; i++) {
 		for (int j = 0; j < 64; j++) {
 			kho_range_is_incoming(BIT_ULL(i), BIT_ULL(j));
@@ -818,7 +818,7 @@ static void kho_incoming_anything(struct kunit *test)
 	}
 }
 
-/* Restored memory has an owner; a second reader of the address is told. */
+/* Restored memory has an owner; a second user of the address is refused. */
 static void kho_incoming_restored(struct kunit *test)
 {
 	for (int i = 0; i < ARRAY_SIZE(kho_kunit_orders); i++) {
@@ -886,7 +886,7 @@ static void kho_incoming_good_chain(struct kunit *test)
 	kho_block_set_destroy(&bs);
 	KUNIT_EXPECT_TRUE(test, kho_block_set_is_empty(&bs));
 
-	/* They are gone. Who comes late gets an error, not somebody's memory. */
+	/* They were freed. A second restore must fail, and not return their memory. */
 	KUNIT_EXPECT_EQ(test, -EFAULT,
 			kho_block_set_restore(&bs, kho_kunit_in->good));
 	KUNIT_EXPECT_TRUE(test, kho_block_set_is_empty(&bs));
@@ -985,7 +985,7 @@ static void kho_incoming_shared_chain(struct kunit *test)
 	kho_block_set_destroy(&first);
 }
 
-/* A chain that only does not fit is freed to its end. */
+/* A valid chain that is too long is freed to its end. */
 static void kho_incoming_too_long_chain(struct kunit *test)
 {
 	const u64 nr_blocks = kho_kunit_in->too_long_blocks;

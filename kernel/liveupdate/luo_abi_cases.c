@@ -239,7 +239,7 @@ static void case_too_short(void)
 	EXPECT(case_begin(CASE_RECORD, CASE_FIRST_SIZE - 8));
 	EXPECT(case_end() == -EINVAL);
 
-	/* Nor is it accepted from a kernel that writes it. */
+	/* It is not accepted from a kernel that writes it either. */
 	luo_abi_begin(&case_w, &case_short, case_mem, sizeof(case_mem));
 	EXPECT(luo_abi_append(&case_w, CASE_RECORD, CASE_FIRST_SIZE - 8));
 	EXPECT(case_end() == -EBADMSG);
@@ -452,7 +452,7 @@ static void case_nothing_undeclared(void)
 	EXPECT(case_end() == -EINVAL);
 }
 
-/* A copy of case_types[0] in which one thing was forgotten. */
+/* A copy of case_types[0] in which one declaration is missing. */
 static struct luo_abi_field case_bad_fields[ARRAY_SIZE(case_fields)];
 static struct luo_abi_feature case_bad_features[ARRAY_SIZE(case_features)];
 static struct luo_abi_type case_bad_type;

@@ -187,7 +187,7 @@ static struct luo_tag *luo_tag_find(const char *name)
 
 static int luo_tag_publish(struct luo_tag *tag)
 {
-	/* Before sysfs is there, luo_tags_init() does it. */
+	/* Before sysfs is initialized; luo_tags_init() does it later. */
 	if (!luo_tags_kset)
 		return 0;
 
@@ -290,13 +290,13 @@ struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
  * luo_tag_unregister - Undo luo_tag_register().
  * @tag: The tag.
  *
- * Context: May sleep. With luo_register_rwlock held: nobody else registers it
- * meanwhile.
+ * Context: May sleep, with luo_register_rwlock held, so that the tag is not
+ * registered concurrently.
  */
 void luo_tag_unregister(struct luo_tag *tag)
 {
 	scoped_guard(mutex, &luo_tags_lock) {
-		/* What is being written is still to be handed over. */
+		/* A blob is still being written under it. */
 		if (--tag->users || !list_empty(&tag->writers))
 			return;
 		list_del(&tag->list);
@@ -378,15 +378,15 @@ void luo_tag_remove_writer(struct luo_abi_writer *w)
 static bool luo_tags_freezing;
 
 /*
- * The freeze begins, or has failed. In between it is too late to say that a
- * feature is in use.
+ * Called when the freeze begins, and when it has failed. In between no feature may
+ * come into use.
  */
 void luo_tags_set_freezing(bool freezing)
 {
 	WRITE_ONCE(luo_tags_freezing, freezing);
 }
 
-/* True if the next kernel can no longer be asked whether it knows a feature. */
+/* True if it is too late to check whether the next kernel knows a feature. */
 bool luo_tag_is_freezing(void)
 {
 	KUNIT_STATIC_STUB_REDIRECT(luo_tag_is_freezing);

@@ -10,7 +10,7 @@
  *	name NAME		how the file calls itself in the log
  *	fail OP ERRNO		OP (preserve, freeze, retrieve) returns -ERRNO
  *	hold			freeze waits until "go"
- *	go			it may go on
+ *	go			it may continue
  *	defer			retrieve waits for the parameter ready=1
  *	busy			once retrieved, can not finish until "take"
  *	take			the file is taken over
@@ -51,7 +51,7 @@
 
 static bool ready;
 module_param(ready, bool, 0644);
-MODULE_PARM_DESC(ready, "what a deferred file waits for is there");
+MODULE_PARM_DESC(ready, "deferred files can be retrieved");
 
 static int quiesce_err;
 module_param(quiesce_err, int, 0644);
@@ -324,7 +324,7 @@ static int lut_cmd_flb_get(void)
 	return err;
 }
 
-/* Gives back what lut_cmd_flb_get() has got in this kernel. */
+/* Release the reference of lut_cmd_flb_get() in this kernel. */
 static int lut_cmd_flb_put(const char *arg)
 {
 	if (!strcmp(arg, "incoming"))

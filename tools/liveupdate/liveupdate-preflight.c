@@ -204,8 +204,8 @@ static bool is_for_this_machine(const struct luo_abi_tag *tag)
 }
 
 /*
- * A tag can be declared more than once, in the kernel and in a module. One of
- * them must know everything by itself: only one will read it.
+ * A tag can be declared more than once, in the kernel and in a module. One of them
+ * must know all features: only one will read the state.
  */
 static void meet(const struct luo_abi_tag *tag)
 {
@@ -533,7 +533,7 @@ static const struct need *find_need(const char *prefix)
 	return NULL;
 }
 
-/* @name switches on what reads the tags that begin with @prefix. */
+/* Parameter @name enables the readers of the tags that begin with @prefix. */
 static void check_switch(const struct cmdline *next, const char *name,
 			 const char *prefix)
 {
@@ -551,7 +551,7 @@ static void check_switch(const struct cmdline *next, const char *name,
 	}
 	if (!on)
 		add_line(&problems, said ?
-			 "its command line switches %s off" :
+			 "its command line disables %s" :
 			 "its command line has no %s=on, and the kernel was built with it off",
 			 name);
 }
@@ -664,7 +664,7 @@ static void check_noiommu(const struct cmdline *next, const struct need *need)
 	}
 	if (!on)
 		add_line(need->builtin ? &problems : &notes,
-			 "its command line has no vfio.enable_unsafe_noiommu_mode=1: devices without an IOMMU are given back only when that is set");
+			 "its command line has no vfio.enable_unsafe_noiommu_mode=1: noiommu devices can be retrieved only when that is set");
 }
 
 static void check_pci(const struct cmdline *next, const struct cmdline *running)
@@ -699,14 +699,14 @@ static void check_cmdline(const char *given)
 
 	if (!given && !read_value(handover, sizeof(handover),
 				  LIVEUPDATE "/next_handover"))
-		die("no image is loaded (%s): load it first, or say its command line with --cmdline",
+		die("no image is loaded (%s): load it first, or use --cmdline",
 		    strerror(errno));
 	if (!strcmp(handover, "0"))
 		add_line(&problems,
-			 "the loaded image is told nothing of what is preserved: the kernel log says why");
-	if (given)
+			 "the loaded image does not carry the preserved state: see the kernel log");
+	if (given) {
 		snprintf(next, sizeof(next), "%s", given);
-	else if (!read_value(next, sizeof(next), LIVEUPDATE "/next_cmdline")) {
+	} else if (!read_value(next, sizeof(next), LIVEUPDATE "/next_cmdline")) {
 		if (!problems.nr)
 			die("the command line of the loaded image cannot be read: %s",
 			    strerror(errno));
@@ -737,7 +737,7 @@ static void check_unfinished(bool discard)
 		 value);
 }
 
-static unsigned long long meminfo(const char *name)
+static unsigned long long read_meminfo(const char *name)
 {
 	unsigned long long kib = 0;
 	char path[4096], line[256];
@@ -769,8 +769,8 @@ static unsigned long long scratch_size(void)
  */
 static unsigned long long pinnable(void)
 {
-	unsigned long long available = meminfo("MemAvailable");
-	unsigned long long cma = meminfo("CmaFree");
+	unsigned long long available = read_meminfo("MemAvailable");
+	unsigned long long cma = read_meminfo("CmaFree");
 
 	return available > cma ? available - cma : 0;
 }
@@ -878,8 +878,9 @@ static int answer(const char *image)
 		printf("problem: %s\n", problems.lines[i]);
 	for (size_t i = 0; i < notes.nr; i++)
 		printf("note: %s\n", notes.lines[i]);
-	printf("scratch memory: %llu of %llu MiB (kho_scratch=); about %llu MiB more can be pinned or preserved, now and afterwards\n",
-	       scratch_size() >> 20, meminfo("MemTotal") >> 20,
+	printf("scratch memory: %llu of %llu MiB (kho_scratch=); ",
+	       scratch_size() >> 20, read_meminfo("MemTotal") >> 20);
+	printf("about %llu MiB more can be pinned or preserved, now and afterwards\n",
 	       pinnable() >> 20);
 	if (status)
 		printf("NOT READY: %s\n", image);
@@ -898,7 +899,7 @@ static void __noreturn explain(int status)
 		"  --cmdline LINE  its command line, in place of that of the loaded image\n"
 		"  --discard       accept that unfinished sessions are discarded\n"
 		"  --root DIR      where proc/ and sys/ are, in place of /\n"
-		"Exit status: 0 ready, 1 something would be lost, 2 trouble.\n");
+		"Exit status: 0 ready, 1 state would be lost, 2 error.\n");
 	exit(status);
 }
 

@@ -87,7 +87,7 @@ static unsigned long iommufd_liveupdate_lookup(struct iommu_domain *domain,
 	return min_t(u64, end - *phys - 1, last - iova) + 1;
 }
 
-/* Mapping or unmapping is still going on in areas without pages. */
+/* Areas without pages are being mapped or unmapped. */
 static int iommufd_liveupdate_make_immutable(struct io_pagetable *iopt)
 {
 	struct iopt_area *area;

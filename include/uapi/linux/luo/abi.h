@@ -47,8 +47,8 @@ enum luo_abi_arch {
  * struct luo_abi_header - what every blob begins with
  *
  * A blob is one physically contiguous piece of preserved memory: this header
- * and the records that follow it. Its physical address travels as the handle of
- * a file or of shared state (FLB), or as a KHO subtree.
+ * and the records that follow it. Its physical address is the handle of a file or
+ * of shared state (FLB), or is in a KHO subtree.
  *
  * @magic: enum luo_abi_magic. Written last, when the blob is complete: until
  *         then it is 0. Without it a blob that the old kernel was still filling
@@ -190,7 +190,7 @@ struct luo_abi_array {
  *
  * @LUO_ABI_TAG_FILE: a kind of file, the handler's compatible string
  * @LUO_ABI_TAG_FLB: shared state (FLB), its compatible string
- * @LUO_ABI_TAG_SUBTREE: what hangs on KHO's tree by itself
+ * @LUO_ABI_TAG_SUBTREE: a subtree of KHO that belongs to neither
  */
 enum luo_abi_tag_kind {
 	LUO_ABI_TAG_FILE		= 1,
@@ -204,8 +204,8 @@ enum luo_abi_tag_kind {
  * @LUO_ABI_TAG_READS: It understands what comes under this tag.
  * @LUO_ABI_TAG_WRITES: It may write under this tag.
  * @LUO_ABI_TAG_DEFAULT_ON: What reads the tag is on unless the kernel's command
- *                          line switches it off. Only for subtrees that a
- *                          parameter switches on or off (kho=, liveupdate=).
+ *                          line disables it. Only for subtrees that a
+ *                          parameter enables or disables (kho=, liveupdate=).
  */
 enum luo_abi_tag_flags {
 	LUO_ABI_TAG_READS		= 1,

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
 /*
- * An example of what crosses a live update. No device stands behind it: it has
- * one of everything that linux/luo/abi.h offers, and the history that
- * Documentation/core-api/liveupdate-abi.rst tells. The tests of the rules use
- * it.
+ * An example of serialized data, without a device. It uses each feature of
+ * linux/luo/abi.h, and has grown as described in
+ * Documentation/core-api/liveupdate-abi.rst. The tests of the rules use it.
  */
 #ifndef _UAPI_LINUX_LUO_EXAMPLE_H
 #define _UAPI_LINUX_LUO_EXAMPLE_H
@@ -17,7 +16,7 @@
  * enum luo_example_incompat - bits of &luo_abi_header.incompat
  *
  * @LUO_EXAMPLE_INCOMPAT_SIGNED: Values are signed. A reader that takes -1 for
- *                               18446744073709551615 would go on from there.
+ *                               18446744073709551615 would continue from that.
  * @LUO_EXAMPLE_INCOMPAT_DOWN: Some counter has %LUO_EXAMPLE_COUNTER_DOWN.
  * @LUO_EXAMPLE_INCOMPAT_LIMIT: Some &luo_example_counter.limit is not 0.
  * @LUO_EXAMPLE_INCOMPAT_ERROR: Some &luo_example_sample.error is not 0.
@@ -60,7 +59,7 @@ enum luo_example_record {
  * enum luo_example_counter_incompat - &luo_abi_record.incompat of a counter
  *
  * @LUO_EXAMPLE_COUNTER_DOWN: It counts down. A reader that does not know this
- *                            would go on upwards.
+ *                            would count upwards.
  */
 enum luo_example_counter_incompat {
 	LUO_EXAMPLE_COUNTER_DOWN	= 1 << 0,
@@ -69,13 +68,12 @@ enum luo_example_counter_incompat {
 /**
  * struct luo_example_counter - a counter
  *
- * @id: Number of the counter, unique, not 0. Without it samples and notes could
- *      not say which counter they are about. The reader refuses 0 and what is
- *      there already.
+ * @id: Number of the counter, unique, not 0. Samples and notes refer to it. The
+ *      reader refuses 0 and a number that is used twice.
  * @reserved: 0. The reader refuses anything else, so that it can be used.
- * @value: Where it stands. Without it counting would start again.
- * @limit: Where it starts again from 0; 0 if it does not. Added later: what was
- *         written before had no limit. The reader refuses a value that is not
+ * @value: The current value. Without it counting would restart.
+ * @limit: The value at which it restarts from 0; 0 if it does not. Added later:
+ *         older counters have no limit. The reader refuses a @value that is not
  *         below it.
  */
 struct luo_example_counter {
@@ -90,11 +88,11 @@ struct luo_example_counter {
  *
  * @id: &luo_example_counter.id. The reader refuses one that there is not.
  * @reserved: 0. The reader refuses anything else, so that it can be used.
- * @value: What was read. Without it there would be no point in keeping it.
- * @time: When, in nanoseconds of CLOCK_BOOTTIME. Without it a rate could not be
- *        told.
- * @error: By how much @value may be wrong, 0 if it is exact. Added later: what
- *         was written before was exact.
+ * @value: The value that was read.
+ * @time: Time of reading, in nanoseconds of CLOCK_BOOTTIME. Needed to compute a
+ *        rate.
+ * @error: Maximum error of @value, 0 if it is exact. Added later: older samples
+ *         are exact.
  */
 struct luo_example_sample {
 	__u32	id;
@@ -107,12 +105,11 @@ struct luo_example_sample {
 #define LUO_EXAMPLE_NOTE_LENGTH	24
 
 /**
- * struct luo_example_note - words about a counter
+ * struct luo_example_note - a text about a counter
  *
  * @id: &luo_example_counter.id. The reader refuses one that there is not.
  * @reserved: 0. The reader refuses anything else, so that it can be used.
- * @text: The words, filled up with 0. They are for people, the reader shows
- *        them as they are.
+ * @text: The text, padded with 0. For humans: the reader does not interpret it.
  */
 struct luo_example_note {
 	__u32	id;

@@ -152,11 +152,11 @@ static void held(const char *bdf)
 
 	session = get_session(SESSION);
 	lu_result_is(luo_session_finish(session), -EBUSY,
-		     "the session is not finished while somebody holds the device");
+		     "the session is not finished while a process holds the device");
 	ksft_test_result(runs(bdf), "the device runs on\n");
-	/* As a kexec does it, and whoever else wants the device's lock. */
+	/* A kexec and others take the device lock. */
 	lu_result_is(lu_write_text(bdf, "remove", "1"), -EBUSY,
-		     "nobody waits for it with its lock");
+		     "no task waits for it with its lock held");
 	/* It cannot be finished, so it can be retrieved again. */
 	close(session);
 	close(go[1]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Access to what somebody else writes at the same time: the guest, the device
- * or the other thread.  Compiles for the guest as well, hence no library.
+ * Access to memory that is written concurrently, by the guest, the device or
+ * another thread.  Compiles for the guest as well, so it uses no library.
  */
 #ifndef LU_ACCESS_H
 #define LU_ACCESS_H

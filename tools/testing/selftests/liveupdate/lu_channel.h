@@ -3,7 +3,7 @@
  * The channel from the test machine to the observer outside: lines of ASCII,
  * each sent with one write because several programs share the port.
  *
- * A virtio port can be opened once only, so whoever has it open hands it down:
+ * A virtio port can be opened only once, so its descriptor is inherited:
  * LIVEUPDATE_CHANNEL_FD is the number of the inherited descriptor.  Without it
  * the device node is tried.  Where there is neither (real hardware), every call
  * succeeds and does nothing.
@@ -98,7 +98,7 @@ static inline long long lu_channel_now_ms(void)
 
 /*
  * One line without its newline; -1 with ETIMEDOUT, EPROTO (too long), EPIPE
- * (nobody at the other end) or what read said.
+ * (the other end is closed) or the errno of read().
  */
 static inline int lu_channel_read_line(char *line, size_t size,
 				       long long deadline_ms)

@@ -6,7 +6,7 @@
  *	lu_coverage refuse	updates that must be refused, without a kexec
  *	lu_coverage preserve	a device and its memory, in a session that stays
  *	lu_coverage finish	take both back in the next kernel
- *	lu_coverage hog SECONDS	hold all free memory: does anybody write to it?
+ *	lu_coverage hog SECONDS	hold all free memory and check that it is not written to
  *
  * 'refuse' needs an image that is loaded (kexec -l), and the module
  * liveupdate_file, of which a file refuses every update that gets so far.
@@ -178,7 +178,7 @@ static void set_up(void)
 
 static void unpreserved_memory(void)
 {
-	int session = lu_new_session(luo, "forgotten");
+	int session = lu_new_session(luo, "unpreserved");
 
 	must(preserve(session, device.fd, TOKEN_DEVICE), "preserve the device");
 	preserve_refuser(session);
@@ -288,7 +288,7 @@ static void unchanged_while_preserved(void)
 		     "nothing is unmapped while the device is preserved");
 	lu_result_is(map_file(small_fd, 0, size, USER_IOVA + size, READ_WRITE),
 		     -EBUSY, "nor mapped");
-	lu_result_is(attach(), -EBUSY, "nor is it attached elsewhere");
+	lu_result_is(attach(), -EBUSY, "it cannot be attached elsewhere");
 	lu_result_is(detach(), -EBUSY, "nor detached");
 	close(session);
 	lu_result_is(unmap(USER_IOVA, size), 0, "afterwards it is");
@@ -431,7 +431,7 @@ static int retrieve(int session, int token)
 	int fd = luo_session_retrieve_fd(session, token);
 
 	if (fd < 0)
-		lu_die("token %d is not given back: %s", token, strerror(-fd));
+		lu_die("token %d cannot be retrieved: %s", token, strerror(-fd));
 	return fd;
 }
 
@@ -487,7 +487,7 @@ static void after(void)
 	ksft_finished();
 }
 
-/* --- who writes to free memory? ------------------------------------------- */
+/* --- writes to free memory ------------------------------------------------- */
 
 #define PATTERN		0xabcdef0123456789ull
 #define BLOCK		(4ul << 20)
@@ -524,7 +524,7 @@ static void hog(unsigned int seconds)
 			}
 	ksft_print_msg("%lu MiB were held, %lu buffers of them overwritten\n",
 		       blocks * BLOCK >> 20, overwritten);
-	ksft_test_result(!overwritten, "nobody writes to free memory\n");
+	ksft_test_result(!overwritten, "free memory is not written to\n");
 	ksft_finished();
 }
 

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What can be done with a vfio-pci device while it is preserved, and what
- * cannot: all without an update, though some are tried and called off.
+ * cannot: all without an update, though some are started and aborted.
  *
  *	lu_device [NAME=ERRNO]...
  *
  * What is to be refused, and how, comes from the table of refusals in
  * Documentation/PCI/liveupdate.rst: twice=EBUSY and so on, for all of its rows.
  *
- * Needs an igb, and an e1000e below a port of its own; an image that is loaded
- * (kexec -l), and the module liveupdate_file: one of its files calls the updates
- * off.
+ * Needs an igb, and an e1000e below a separate port; an image that is loaded
+ * (kexec -l), and the module liveupdate_file: one of its files aborts the updates.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -176,7 +175,7 @@ static void refusals(int session)
 		     "a device is preserved once");
 	close(other);
 	lu_result_is(lu_write_text(bdf, "reset", "1"), -EBUSY,
-		     "it is reset by nobody but its owner");
+		     "only its owner can reset it");
 	lu_result_is(lu_write_text(bdf, "sriov_numvfs", "1"), -EBUSY,
 		     "it gets no virtual functions");
 	ksft_test_result(command_can_be_written(),
@@ -244,7 +243,7 @@ static void being_removed(int session)
 	if (waitpid(pid, &status, 0) != pid)
 		lu_die_errno("the writer is gone");
 	ksft_test_result(!status && !exists(other, "vendor"),
-			 "the owner lets go, and the removal ends\n");
+			 "the owner closes it, and the removal ends\n");
 	lu_result_is(lu_try_kexec(), expected("later-file"),
 		     "it does not stop an update any more");
 	close(refuser);
@@ -260,7 +259,7 @@ static void none_removed(void)
 	lu_result_is(try_write(other, "remove", "1"), -EBUSY,
 		     "nor removed");
 	lu_result_is(try_write(other_port, "remove", "1"), -EBUSY,
-		     "nor is a port");
+		     "no port is unbound");
 	lu_result_is(try_write(bdf, "sriov_numvfs", "0"), -EBUSY,
 		     "no virtual function is disabled");
 }
@@ -353,7 +352,7 @@ static void called_off(int session)
 	if (luo_session_preserve_fd(session, fd, 2))
 		lu_die("the file that refuses cannot be preserved");
 	lu_result_is(lu_try_kexec(), expected("later-file"),
-		     "a file that comes later calls it off");
+		     "a file that is frozen later aborts it");
 	ksft_test_result(states_are("outgoing"), "everything is thawed\n");
 	ksft_test_result(!(command & PCI_COMMAND_INTX_DISABLE) &&
 			 lu_pci_command(bdf) == command,
@@ -426,9 +425,9 @@ static void while_frozen(int session)
 	close_other(&vfio);
 	tell(fd, "go");
 	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		lu_die("who replaces the kernel is gone");
+		lu_die("the process that starts the next kernel has died");
 	lu_result_is(-WEXITSTATUS(status), expected("later-file"),
-		     "that update is called off, too");
+		     "that update is aborted, too");
 	ksft_test_result(command_can_be_written(),
 			 "and the device can be written to\n");
 	close(fd);
@@ -442,7 +441,7 @@ static void again(int session)
 	session = lu_new_session(luo, "again");
 	lu_result_is(preserve(session), 0, "it can be preserved once more");
 	close(session);
-	ksft_test_result(states_are("none"), "as often as one likes\n");
+	ksft_test_result(states_are("none"), "any number of times\n");
 }
 
 int main(int argc, char *argv[])

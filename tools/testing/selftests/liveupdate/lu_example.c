@@ -47,7 +47,7 @@ static const unsigned char guest_code[] = {
 	0xeb, 0xef,			/* jmp to the first instruction */
 };
 
-/* What the VMM itself needs in the new kernel, in a memfd of its own. */
+/* State of the VMM for the new kernel, in a separate memfd. */
 struct state {
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
@@ -372,7 +372,7 @@ static void new_kernel(void)
 	 */
 	run_guest(1000);
 
-	/* The rest: DMA went on all the time, and goes on. */
+	/* The rest is done while the guest runs and the device does DMA. */
 	map_and_attach();
 	finish(session);
 	close(session);

@@ -43,7 +43,7 @@
 
 #define SESSION		"functions"
 #define MAX_FUNCTIONS	64
-/* No sweep goes on for ever. */
+/* Bounds a sweep. */
 #define MAX_ALLOCATIONS	2000
 
 static struct function {
@@ -127,7 +127,7 @@ static bool all_are_masters(int n)
 	return good;
 }
 
-/* Whatever is open stays so, and is nobody's any more. */
+/* Stay alive, with all files open. */
 static void stay(void)
 {
 	ksft_print_cnts();
@@ -207,7 +207,7 @@ static int suspend(void)
 	return err;
 }
 
-/* What its owner writes arrives, though the shield is up for all others. */
+/* The owner's config writes are not blocked. */
 static bool owner_can_write(struct function *f)
 {
 	uint16_t was = lu_vfio_command(&f->vfio), now;
@@ -261,7 +261,7 @@ static bool all_mask_intx(int n)
 /* Its parameters are those it had, whatever this kernel's vfio-pci is told. */
 static int preserve_again(struct function *f)
 {
-	int session = lu_new_session(luo, "anew"), err;
+	int session = lu_new_session(luo, "again"), err;
 
 	close(f->vfio.fd);
 	close(f->vfio.iommufd);
@@ -344,7 +344,7 @@ static int retrieve(int session, int i)
 	int fd = luo_session_retrieve_fd(session, i);
 
 	if (fd < 0)
-		lu_die("%s is not given back: %s", functions[i].bdf,
+		lu_die("%s cannot be retrieved: %s", functions[i].bdf,
 		       strerror(-fd));
 	return fd;
 }
@@ -374,7 +374,7 @@ static void finish(int n)
 	ksft_set_plan(n > 1 ? 14 : n ? 13 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
 			 "%d functions run\n", n);
-	ksft_test_result(all_mask_intx(n), "no INTx disturbs anybody\n");
+	ksft_test_result(all_mask_intx(n), "INTx of all functions is masked\n");
 	if (n) {
 		lu_result_is(try_open(&functions[0]), -EBUSY,
 			     "they are opened by no path");
@@ -401,7 +401,7 @@ static void finish(int n)
 		lu_result_is(preserve_again(&functions[0]), 0,
 			     "closed and opened, one is preserved again");
 		ksft_test_result(!existing_vms(),
-				 "closed, it has let go of its VM\n");
+				 "closed, it has released its VM\n");
 	}
 }
 
@@ -423,7 +423,7 @@ static void call_off(int n)
 	end = __rdtsc();
 	ksft_print_msg("cycles of freezing and thawing %d: %llu\n", n,
 		       end - begin);
-	lu_result_is(err, -EIO, "the update is called off");
+	lu_result_is(err, -EIO, "the update is aborted");
 	close(session);
 }
 
@@ -470,8 +470,8 @@ static bool runs(const struct function *f)
 }
 
 /*
- * Fails one allocation after the other. What has worked in spite of it cannot be
- * undone, the next function has to go on from there.
+ * Fails one allocation after the other. A step that has succeeded cannot be undone,
+ * so the sweep continues with the next function.
  */
 struct sweep {
 	int fail;

@@ -70,12 +70,12 @@ static inline uint64_t lu_dma_address(const void *ram, uint32_t offset)
 	return pages[offset / LU_PAGE_SIZE] + offset % LU_PAGE_SIZE;
 }
 
-/* One frame on the wire: 14 bytes of Ethernet header, then this. */
+/* A frame is 14 bytes of Ethernet header, followed by this. */
 #define LU_ETHERTYPE		0x88b5u		/* IEEE 802 local experimental 1 */
 #define LU_FRAME_MAGIC		0x5246554cu	/* "LUFR" */
 #define LU_FRAME_WORDS		48u
 
-/* On the wire it is the same whoever compiles it. */
+/* The layout must not depend on the compiler. */
 #pragma pack(push, 4)
 struct lu_frame {
 	uint8_t dst[6];
@@ -119,12 +119,12 @@ static inline uint32_t lu_frame_sum(const struct lu_frame *f)
 
 enum lu_frame_verdict {
 	LU_FRAME_GOOD,
-	LU_FRAME_OTHER,		/* somebody else's traffic */
+	LU_FRAME_OTHER,		/* other traffic */
 	LU_FRAME_BAD,		/* ours and damaged */
 	LU_FRAME_OLD,		/* undamaged, but its turn was before @last_seq's */
 };
 
-/* @length: what the device says it wrote, without the checksum of the wire. */
+/* @length: the length that the device reports, without the Ethernet FCS. */
 static inline enum lu_frame_verdict
 lu_frame_check(const struct lu_frame *f, uint32_t length, uint32_t last_seq)
 {
@@ -153,7 +153,7 @@ static inline uint32_t lu_chain(uint32_t chain, uint32_t seq, uint32_t sum)
 
 #define LU_CONTROL_MAGIC	0x4c544355u	/* "UCTL" */
 
-/* Written by the guest, read by everybody. */
+/* Written by the guest, read by the VMM and the observer. */
 struct lu_guest_control {
 	uint32_t magic;		/* set by the VMM at birth, once */
 	uint32_t heartbeat;	/* one more per turn of the guest's loop */

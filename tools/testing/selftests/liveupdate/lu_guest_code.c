@@ -5,8 +5,8 @@
  *
  * Nothing it knows about the past is ever read back from the control page: it
  * is on the stack and in registers.  So only the same guest, with its vCPU
- * state carried over, can continue the chain; one that was started anew with
- * a copied control page begins at 0 and is found out.
+ * state preserved, can continue the chain; one that was restarted with a copied
+ * control page begins at 0 and is detected.
  *
  * It runs in 32-bit protected mode, flat, without paging and without
  * interrupts: an idle guest executes HLT and the VMM wakes it shortly after.
@@ -25,7 +25,7 @@ struct diary {
 	uint32_t last_seq;
 	uint32_t chain;
 	uint32_t next_slot;
-	uint32_t owed;		/* slots read and not yet given back */
+	uint32_t owed;		/* slots read and not yet returned */
 	uint32_t head;		/* receive head at the last look */
 	uint64_t beat;		/* TSC at the last heartbeat */
 	uint64_t longest;	/* between two of them */

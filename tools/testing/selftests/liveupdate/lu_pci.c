@@ -150,7 +150,7 @@ static void current_driver(const char *bdf, char *name, size_t size)
 		 strrchr(target, '/') ? strrchr(target, '/') + 1 : "");
 }
 
-/* Nobody's network may end because it was the only one of its kind. */
+/* Do not take a device that is in use, such as the host's network. */
 static bool is_free(const char *bdf)
 {
 	char driver[64];

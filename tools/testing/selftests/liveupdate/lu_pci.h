@@ -19,7 +19,7 @@ void lu_pci_find(uint16_t vendor, uint16_t device, char bdf[LU_PCI_BDF_SIZE]);
 
 bool lu_pci_is(const char *bdf, uint16_t vendor, uint16_t device);
 
-/* Before anything is done to a function that somebody named. */
+/* Check a function that was named on the command line, before it is used. */
 void lu_pci_require(const char *bdf, uint16_t vendor, uint16_t device);
 
 /* The bridges above the function, root port first; returns their number. */
@@ -36,8 +36,8 @@ size_t lu_pci_ext_capability(const uint8_t config[LU_PCI_CONFIG_SIZE],
 uint16_t lu_pci_command(const char *bdf);
 
 /*
- * How many writes the kernel has kept away from the function, or bridge, while
- * its owner had not finished: those that would have changed something, and all.
+ * Number of config writes to a function or bridge that the kernel has blocked:
+ * those that would have changed a register, and all.
  */
 struct lu_pci_blocked {
 	unsigned long dropped;

@@ -438,7 +438,7 @@ TEST_F(guest, all_registers_are_carried_over)
 	lu_vm_start(&m->vm);
 }
 
-/* What the diary is for: a guest started anew cannot pretend. */
+/* The purpose of the diary: a restarted guest is detected. */
 TEST_F(guest, a_new_guest_is_found_out)
 {
 	struct machine *m = &self->m;
@@ -453,7 +453,7 @@ TEST_F(guest, a_new_guest_is_found_out)
 	c = lu_vm_read_control(m->ram);
 	lu_vm_boot(&m->vm);
 	*lu_vm_control(m->ram) = c;
-	/* The new guest looks at slot 0 and finds it written by somebody. */
+	/* The new guest reads slot 0, which has a frame. */
 	m->head = 0;
 	m->bar[LU_IGB_RDT0 / 4] = LU_SLOTS - 1;
 	lu_vm_start(&m->vm);

@@ -7,7 +7,7 @@
 static_assert(sizeof(struct lu_state) <= LU_STATE_FILE_SIZE,
 	      "the state must fit into its memfd");
 
-/* FNV-1a: finds damage, keeps out nobody. */
+/* FNV-1a: detects damage, not attacks. */
 static uint64_t checksum(const struct lu_state *s)
 {
 	size_t i = offsetof(struct lu_state, checksum) + sizeof(s->checksum);

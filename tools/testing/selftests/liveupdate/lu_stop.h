@@ -2,9 +2,9 @@
 /*
  * How a VM is stopped right before the kexec.
  *
- * The VMM that has preserved its VM lets it run and listens.  Whoever is about to
- * start the next kernel connects; the VMM stops the VM, answers with one line and
- * closes.  Used by process 1 of the test machine, too: no library but libc.
+ * The VMM that has preserved its VM lets it run and listens.  The process that is
+ * about to start the next kernel connects; the VMM stops the VM, answers with one
+ * line and closes.  Used by process 1 of the test machine, too: no library but libc.
  */
 #ifndef LU_STOP_H
 #define LU_STOP_H

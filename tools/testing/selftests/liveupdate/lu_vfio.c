@@ -15,7 +15,7 @@
 #include "lu_pci.h"
 #include "lu_vfio.h"
 
-/* Without an IOMMU the device wants physical addresses, page by page. */
+/* Without an IOMMU the device needs physical addresses, page by page. */
 static bool is_translated(struct lu_vfio *dev)
 {
 	if (!dev->name[0])

@@ -4,7 +4,7 @@
  *
  * Not libvfio: there a device is opened, bound, attached and mapped in one step.
  * One that comes back through a live update needs these steps one by one,
- * beginning with a file that nobody opened.
+ * beginning with a file that was not opened by path.
  */
 #ifndef LU_VFIO_H
 #define LU_VFIO_H

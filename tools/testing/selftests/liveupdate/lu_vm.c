@@ -217,7 +217,7 @@ const char *lu_vm_why_dead(const struct lu_vm *vm)
 	return atomic_load(&vm->dead) ? vm->why_dead : NULL;
 }
 
-/* The window to a device that is not there. */
+/* Accesses to an absent device. */
 static bool emulate_absent_device(struct kvm_run *run)
 {
 	if (run->mmio.phys_addr < LU_BAR_BASE ||
@@ -292,7 +292,7 @@ void lu_vm_start(struct lu_vm *vm)
 static void stop_thread(struct lu_vm *vm)
 {
 	atomic_store(&vm->stop, true);
-	/* Whoever misses the signal sees this flag when it enters KVM_RUN. */
+	/* If the signal is missed, KVM_RUN returns because of this flag. */
 	lu_store(&vm->run->immediate_exit, 1);
 	pthread_kill(vm->thread, KICK_SIGNAL);
 	pthread_join(vm->thread, NULL);

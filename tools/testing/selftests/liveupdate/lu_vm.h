@@ -50,7 +50,7 @@ int lu_vm_add_device(struct lu_vm *vm, int vfio_file);
 void lu_vm_boot(struct lu_vm *vm);
 
 /*
- * The vCPU runs in a thread of its own from start to stop.  It never stops while
+ * The vCPU runs in a separate thread from start to stop.  It never stops while
  * the guest holds the lock of its control page.
  */
 void lu_vm_start(struct lu_vm *vm);

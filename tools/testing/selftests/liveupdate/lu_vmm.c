@@ -16,7 +16,7 @@
  * be done while it runs is done before it is stopped, and after the kexec it runs
  * before anything it does not need, such as all comparisons made here.
  *
- * The device goes on receiving from the moment it is set up; nobody stops it.
+ * The device keeps receiving from the moment it is set up and is not stopped.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -166,7 +166,7 @@ static void introduce_to_observer(struct vmm *v)
 	tell("frames start");
 }
 
-/* Without an observer nobody may be sending. */
+/* Without an observer there may be no frames. */
 static uint32_t frames_wanted(struct vmm *v)
 {
 	if (v->opt.frames >= 0)
@@ -329,7 +329,7 @@ static int retrieve_memory(int session, int token, size_t size)
 	int fd = luo_session_retrieve_fd(session, token);
 
 	if (fd < 0)
-		lu_die("LUO does not give back the memfd with token %d: %s",
+		lu_die("LUO cannot retrieve the memfd with token %d: %s",
 		       token, strerror(-fd));
 	if (!lu_memory_is_whole(fd, size))
 		lu_die("the memfd with token %d came back with another size or without its seals",
@@ -367,7 +367,7 @@ static int retrieve_device(struct vmm *v, int session)
 	int fd = luo_session_retrieve_fd(session, TOKEN_DEVICE);
 
 	if (fd < 0)
-		lu_die("LUO does not give back the device: %s, see the kernel log",
+		lu_die("LUO cannot retrieve the device: %s, see the kernel log",
 		       strerror(-fd));
 	may_die(v, "retrieved");
 	return fd;
@@ -406,7 +406,7 @@ static void report_memory(struct vmm *v)
 	ksft_test_result(tell_memory(v) == v->state->memory_digest,
 			 "the VM's memory lies where it lay\n");
 	ksft_test_result(diary_untouched(v),
-			 "nobody wrote into the stopped guest's diary\n");
+			 "the stopped guest's diary is unchanged\n");
 	print_regs("when the guest was stopped", &v->state->device);
 }
 
@@ -492,7 +492,7 @@ static void finish(int session)
 {
 	int err;
 
-	/* From here on the kernel may do what it likes with the bridges. */
+	/* From here on the kernel may write to the bridges. */
 	tell("finished");
 	err = luo_session_finish(session);
 	if (err)
@@ -507,7 +507,7 @@ static void report_frames(struct vmm *v)
 
 	ksft_test_result(!lu_channel_present() ||
 			 await_frames(v, before + DEFAULT_FRAMES / 3),
-			 "frames go on arriving\n");
+			 "frames continue to arrive\n");
 }
 
 /* Two test results. */
@@ -545,7 +545,7 @@ static void stage_2_with_device(struct vmm *v)
 	report_device(v);
 	report_guest(v);
 	ksft_test_result(no_blocked_writes(v),
-			 "nobody tried to write to it or to the bridges above\n");
+			 "no config write to it or to the bridges above was blocked\n");
 	finish(session);
 	report_frames(v);
 	if (v->opt.flat_kib >= 0)
@@ -599,9 +599,9 @@ static int run(struct vmm *v)
 }
 
 /*
- * Stage 1 must outlive its caller for the sake of the session.  Where somebody
- * watches from outside, the VM's memory and the device stay in the other cases
- * too: what they become after us would be taken for the guest's.
+ * Stage 1 must outlive its caller, so that the session stays open.  With an observer
+ * the VM's memory and the device stay in the other cases, too: changes after the
+ * end of this process would be attributed to the guest.
  */
 static bool must_linger(struct vmm *v, int status)
 {
@@ -611,7 +611,7 @@ static bool must_linger(struct vmm *v, int status)
 	       (v->opt.stage == 1 && v->opt.idle_s < 0);
 }
 
-/* Returns after somebody who is about to start the next kernel has asked for it. */
+/* Waits for a request to stop the VM, before the next kernel is started. */
 static void stop_when_asked(struct vmm *v, int listener)
 {
 	int asker = accept(listener, NULL, NULL);
@@ -643,7 +643,7 @@ static void __noreturn linger(struct vmm *v, int report_fd, int status)
 	uint8_t byte = status;
 
 	if (v->vm.running && listener < 0)
-		lu_die_errno("nobody could stop the VM");
+		lu_die_errno("no socket for requests to stop the VM");
 	ksft_print_msg("process %d stays and holds the VM until it is killed%s\n",
 		       getpid(), v->vm.running ?
 		       "; before the kexec: lu_vmm --stop" : "");

@@ -21,7 +21,7 @@ struct options {
 	const char *die;	/* at which step, NULL: at none */
 	bool canary;
 	bool huge;
-	bool apart;		/* the device in a session of its own, first */
+	bool apart;		/* the device in a separate session, first */
 	bool fault;		/* of the device's DMA, before anything is measured */
 	bool errors;		/* of the device are expected */
 	bool stop;		/* only ask the VMM that runs to stop its VM */
@@ -71,7 +71,7 @@ bool catch_up(struct vmm *v);
 
 bool heart_beats(struct vmm *v);
 
-/* Waits until the guest has gone on from @heartbeat, for at most a second. */
+/* Waits until the guest has continued from @heartbeat, for at most a second. */
 void await_heart(struct vmm *v, uint32_t heartbeat);
 
 /* --- lu_vmm_tell.c: words for the observer -------------------------------- */

@@ -20,7 +20,7 @@ LU_OBJCOPY ?= $(CROSS_COMPILE)objcopy
 # What only the VMM is made of.
 $(OUTPUT)/lu_vmm: $(patsubst %,$(LU_OUTPUT)/lu_vmm_%.o,options guest tell check)
 
-# Nothing may be expected of whoever starts the guest but a stack.
+# The guest starts with a stack and nothing else.
 LU_GUEST_CFLAGS := -m32 -ffreestanding -fno-pic -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables \
 	-ffunction-sections -mgeneral-regs-only -Wall -Wextra -O2

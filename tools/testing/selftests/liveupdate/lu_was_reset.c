@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Has an 82576 that ran for a VM been reset, so that it receives nothing when
- * somebody makes it a bus master again? The end of its live update is awaited
- * first, and whichever driver has it then is unbound.
+ * Check that an 82576 that ran for a VM was reset, so that it receives nothing when
+ * it becomes a bus master again. First the end of its live update is awaited, and
+ * its driver is unbound.
  *
  *	lu_was_reset BDF
  */
@@ -58,7 +58,7 @@ int main(int argc, char *argv[])
 	}
 	ksft_print_msg("status %#x, receive control %#x\n", regs.status,
 		       regs.rctl);
-	ksft_test_result(was_reset(&regs), "%s has forgotten its rings\n", argv[1]);
+	ksft_test_result(was_reset(&regs), "%s was reset, its rings are cleared\n", argv[1]);
 	lu_pci_enable(argv[1], false);
 	/* What its owner has set before the update, and is kept. */
 	lu_write_text(argv[1], "driver_override", "\n");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the Live Update Orchestrator promises to the handlers of files and of
- * shared state: in which order they are called, what they can refuse, what
- * happens to what nobody fetches.
+ * Test the rules of the Live Update Orchestrator for handlers of files and of
+ * shared state: the order of the callbacks, what they can refuse, and what happens
+ * to files that are not retrieved.
  *
  *	luo_frame TEST STAGE
  *
@@ -302,7 +302,7 @@ static void freeze_after(void)
 	ksft_finished();
 }
 
-/* --- image: who may follow this kernel, and who may not */
+/* --- image: which kernels can be started, and which are refused */
 
 #ifdef __x86_64__
 /* Says goodbye to the machine. */
@@ -405,8 +405,8 @@ static void image_cmdlines(void)
 }
 
 /*
- * A kernel that lets the one through would also go on with the other, from which
- * it does not come back with all its devices: do not try.
+ * A kernel that allows the one would also start the other, from which it does not
+ * return with all its devices: do not try.
  */
 static int try_unless(bool gone_through, int (*try)(void))
 {
@@ -456,7 +456,7 @@ static void image_before(void)
 /*
  * With nothing preserved both images are started: the first one comes back, the
  * second one resets the machine. Nothing can be reported from here, as not every
- * device survives the jump; who waits for the reset sees whether it comes.
+ * device survives the jump. The observer detects the reset.
  */
 static void image_start(void)
 {
@@ -576,7 +576,7 @@ static void start_before(void)
 	fail_exit("the next kernel is not started: %d", try_kexec());
 }
 
-/* --- handler: one that is not there yet */
+/* --- handler: one that is not registered yet */
 
 static void handler_before(void)
 {
@@ -596,7 +596,7 @@ static void handler_after(void)
 
 	set_plan(10);
 	result_is(try_snapshot(O_RDONLY), -EBUSY,
-		  "no hibernation before anybody has looked at what came");
+		  "no hibernation before the sessions of the previous kernel were read");
 	luo = luo_open_device();
 	result(luo >= 0, "sessions can be opened without the file's handler");
 	if (luo < 0)
@@ -698,7 +698,7 @@ static void lookup_after(void)
 	result(luo_session_retrieve_fd(session, 49) >= 0,
 	       "the end of which can be had");
 	result_is(luo_session_retrieve_fd(session, 30), -ENOENT,
-		  "a token that is not there is not found");
+		  "a token that does not exist is not found");
 	result_is(luo_session_retrieve_fd(session, 21), -EAGAIN,
 		  "a file that needs one that waits must wait");
 	set_parameter("ready", "1");
@@ -708,7 +708,7 @@ static void lookup_after(void)
 	ksft_finished();
 }
 
-/* --- finish: who can, and what happens to who cannot */
+/* --- finish: which files can be finished */
 
 #define MEMORY_KIB	(64L << 10)
 
@@ -811,13 +811,13 @@ static void finish_after(void)
 	set_plan(20);
 	insert_module("");
 
-	/* Nobody knows yet whether the test files are devices. */
+	/* LUO does not know yet whether the test files are devices. */
 	free = lu_memstat_free_kib();
 	session = get_session("memory");
 	close(must(luo_session_retrieve_fd(session, 1), "retrieve"));
 	pinned = lu_memstat_pinned();
 	result_is(luo_session_finish(session), 0,
-		  "memory in a session of its own can be finished");
+		  "memory in a separate session can be finished");
 	close(session);
 	result(lu_memstat_pinned() == pinned &&
 	       lu_memstat_free_kib() < free + MEMORY_KIB / 2,
@@ -892,7 +892,7 @@ static void finish_after(void)
 	ksft_finished();
 }
 
-/* --- shared: state that nobody fetches, or nobody can */
+/* --- shared: state that is not, or cannot be, retrieved */
 
 static void shared_before(void)
 {
@@ -904,7 +904,7 @@ static void shared_before(void)
 	fd = preserve_file(one, 1, "a", NULL);
 	preserve_file(two, 1, "b", NULL);
 	result_is(command(fd, "flb-get"), 0,
-		  "somebody holds the shared state");
+		  "a reference to the shared state is held");
 	stay();
 }
 
@@ -917,7 +917,7 @@ static void shared_after(void)
 	session = get_session("one");
 	mark_log();
 	result_is(luo_session_finish(session), 0,
-		  "a session nobody looked into can be finished");
+		  "a session of which no file was retrieved can be finished");
 	result_log("and the shared state waits for the other file",
 		   "quiesce a 0\nfinish a untouched\n");
 	close(session);
@@ -930,7 +930,7 @@ static void shared_after(void)
 	mark_log();
 	result_is(luo_session_finish(session), 0,
 		  "the other session can be finished, too");
-	result_log("shared state is released, or was by whoever failed",
+	result_log("shared state is released, or was by the retrieve that failed",
 		   "quiesce b 0\nfinish b untouched\nretrieve shared1 101 -5\n"
 		   "retrieve shared0 100 0\nfinish shared0\n");
 	ksft_finished();

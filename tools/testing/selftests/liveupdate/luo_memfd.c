@@ -629,7 +629,7 @@ static void freed_stage2(int luo_fd)
 	free_before = lu_memstat_free_kib();
 	close(second_fd);
 	ksft_test_result(about(lu_memstat_free_kib() - free_before, FREED_SIZE),
-			 "a memfd nobody retrieved is freed by finish\n");
+			 "a memfd that was not retrieved is freed by finish\n");
 
 	free_before = lu_memstat_free_kib();
 	retrieve_area(session_fd, &areas[0], 0, FREED_SIZE);
@@ -1067,7 +1067,7 @@ static void large_stage1(int luo_fd)
 	if (sparse < 0 || ftruncate(sparse, LARGE))
 		fail_exit("cannot create a memfd");
 	err = luo_session_preserve_fd(session_fd, sparse, 2);
-	ksft_test_result(err == -ENOMEM, "what is not there yet is refused\n");
+	ksft_test_result(err == -ENOMEM, "a file whose pages are missing is refused\n");
 	ksft_test_result(lives(bystander), "the bystander lives, still\n");
 	close(sparse);
 

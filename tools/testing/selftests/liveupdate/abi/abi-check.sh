@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Has what crosses a live update changed? Compares the debug information of a
-# kernel with the description that is checked in beside this script.
+# Check whether the formats of serialized data have changed: compares the debug
+# information of a kernel with the description that is checked in beside this script.
 #
 #	abi-check.sh check KBUILD_OUTPUT	fails on any difference
 #	abi-check.sh update KBUILD_OUTPUT	takes over what was appended, no more

@@ -42,7 +42,7 @@ static void test_golden(const struct luo_abi_suite *suite,
 	reason = luo_abi_suite_read(suite, &image, LUO_ABI_SUITE_PHYS, &text, true);
 	luo_abi_image_free(&image);
 
-	snprintf(what, sizeof(what), "%s: understood as ever", golden->name);
+	snprintf(what, sizeof(what), "%s: accepted", golden->name);
 	point(!reason && !strcmp(text.buf, golden->text), what,
 	      reason ? luo_abi_reason_text(reason) : NULL);
 	if (strcmp(text.buf, golden->text))
@@ -302,7 +302,7 @@ static void print_golden(FILE *out, const char *name, const u8 *data,
 	fprintf(out, ";\n");
 }
 
-/* A golden blob never changes: what is there must be the same. */
+/* A golden blob never changes: an existing one must be the same. */
 static bool is_golden(const struct luo_abi_suite *suite, const u8 *data,
 		      size_t size)
 {
@@ -338,8 +338,8 @@ static int write_goldens(const char *dir)
 		}
 		if (suite->goldens[suite->nr_goldens - 1].size > 8) {
 			fprintf(stderr,
-				"abi: %s is no longer written as it was. What was written stays readable for\n"
-				"ever: keep its golden blob under a name of its own, and begin the new one with\n"
+				"abi: %s is no longer written as it was. Old blobs must stay readable:\n"
+				"keep its golden blob under another name, and begin the new one with\n"
 				"\"static const u8 golden_%s[8];\".\n",
 				suite->name, suite->name);
 			return 1;

@@ -77,12 +77,12 @@ void kho_unpreserve_free(void *p)
 	free(p);
 }
 
-/* An image is freed by who loaded it. */
+/* An image is freed by its loader. */
 void kho_restore_free(void *p)
 {
 }
 
-/* Nothing may be restored twice, or that nobody has handed over. */
+/* Memory that was not preserved, or was restored already, must not be restored. */
 struct folio *kho_restore_folio(u64 phys)
 {
 	struct folio *folio = phys_to_virt(phys);
