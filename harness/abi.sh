@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What crosses a live update, tested without a machine.
+# Serialized data of live updates, tested without a machine.
 #
 #	abi.sh test		golden blobs and 100,000 mutants of each; TAP
 #	abi.sh controls		the same with each check off, which must be noticed; TAP
@@ -43,7 +43,7 @@ run_test()
 	"$OUT/abi" test 100000 ${SEED-}
 }
 
-# --- controls: a check that is off must be missed by somebody
+# --- controls: a test must fail when a check is off
 
 # without_check REASON: luo_abi.c with one way to refuse less.
 without_check()
@@ -289,7 +289,7 @@ has_no_hole()
 	END { if (size && at != size) { print last ": " at " of " size " bytes are fields"; bad = 1 }; exit bad }' "$1"
 }
 
-# One number for two things would be told apart by nobody.
+# Two names with one number could not be told apart.
 numbers_are_unique()
 {
 	# A number may stand in two lines.

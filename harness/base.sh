@@ -151,7 +151,7 @@ from_ksrc()
 
 # --- the cache
 
-# The newest one that was not made from somebody's KSRC.
+# The newest one that was not made from a KSRC.
 from_cache()
 {
 	local dir
@@ -177,7 +177,7 @@ unpack()
 	step "unpacking $name"
 	mkdir "$WORK/linux"
 	tar -C "$WORK/linux" --strip-components=1 -xf "$1" ||
-		die "$name cannot be unpacked: run the same command again to fetch it anew."
+		die "$name cannot be unpacked: run the same command again to fetch it again."
 	version=$(version_of "$WORK/linux")
 	require_7_3 "$version" "$name"
 	make_repository "$WORK/linux" "$version"

@@ -207,7 +207,7 @@ directories()
 		sed -nE 's|/[^/]+$|/|p' | sort -u | without_nested
 }
 
-# without_nested: kbuild enters subdirectories by itself.
+# without_nested: kbuild enters subdirectories.
 without_nested()
 {
 	awk '{ if (last != "" && index($0, last) == 1) next; last = $0; print }'

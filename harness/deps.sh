@@ -70,7 +70,7 @@ qemu_is_good()
 	[ "${version:-0}" -ge 8 ]
 }
 
-# Installing another one would not help who asks for a certain one.
+# Installing another one would not help if a certain one is requested.
 [ -z "${QEMU-}" ] || qemu_is_good ||
 	die "QEMU=$QEMU is not a QEMU 8.0 or newer: give the path of one, or leave QEMU away."
 

@@ -32,7 +32,7 @@ clone_into()
 	git clone -q "$TOP" "$1/src"
 }
 
-# A mount namespace of its own: nothing stays mounted, however it ends.
+# In a separate mount namespace: nothing stays mounted, however it ends.
 run_in()
 {
 	local root=$1

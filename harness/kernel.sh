@@ -183,7 +183,7 @@ headers()
 }
 
 # A test that has not ended after 30 seconds fails, which a slow machine does not
-# deserve. This header is found first by who does not say where it is.
+# deserve. This header is found first without a path.
 be_patient()
 {
 	local patient=$BUILD/selftests/patient

@@ -43,8 +43,8 @@ case $TOP:$CACHE in
 *) die "XDG_CACHE_HOME is '$XDG_CACHE_HOME': it must be an absolute path." ;;
 esac
 
-# Each script ends by itself: a machine that was told to stop reports that, and
-# bash would take its orderly end as a reason to go on with the next one.
+# Each script exits on its own account: a machine that was told to stop reports that, and
+# bash would take its orderly end as a reason to continue with the next one.
 trap 'exit 130' INT
 
 # step TEXT: says what a long step is doing; standard output stays free.
@@ -106,7 +106,7 @@ plain_git()
 		-c core.fileMode=true -c advice.detachedHead=false "$@"
 }
 
-# as_anonymous ARGUMENT...: the same, for commits that carry nobody's name.
+# as_anonymous ARGUMENT...: the same, for commits without a person's name.
 as_anonymous()
 {
 	GIT_AUTHOR_NAME=liveupdate GIT_AUTHOR_EMAIL=liveupdate@localhost \

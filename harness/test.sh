@@ -224,7 +224,7 @@ points_of()
 		sed -E 's/^ *([0-9]+) /\1 /'
 }
 
-# Whatever was checked once goes on being checked: a point of the list that did
+# A point that was checked once must still be checked: a point of the list that did
 # not come, in a test that ran and was not skipped, is a failure.
 compare_points()
 {

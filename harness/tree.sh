@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # tree.sh tree      assembles build/linux: the base, and one commit per patch
-# tree.sh ready     the same, but work of its own in build/linux is taken as it is
+# tree.sh ready     the same, but local work in build/linux is kept
 # tree.sh refresh   brings what was committed there back into this repository
 # tree.sh series    exports the patches as they are sent
 #

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Runs one test in a machine of its own and judges it.
+# Runs one test in a separate machine and judges it.
 #
 #	vm.sh [--flavour fast|debug|kasan|other-qemu] NAME	harness/tests/NAME.test
 #	vm.sh --list				the tests, where they run, on which kernels

@@ -235,7 +235,7 @@ static int load_next_kernel(int next)
 	return 1;
 }
 
-/* A virtio port can be opened once; who needs it inherits this one. */
+/* A virtio port can be opened only once; programs inherit this one. */
 static void hand_on_channel(void)
 {
 	char number[16];

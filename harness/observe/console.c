@@ -244,7 +244,7 @@ void console_line(struct console *c, struct phases *p, uint64_t now, char *line)
 	splat = gate_line(&c->gate, c->stage, line);
 	if (!strstr(line, "Kernel panic"))
 		return;
-	/* One that is declared goes on to a crash kernel. */
+	/* A declared one continues with a crash kernel. */
 	if (splat)
 		c->panicked = true;
 	else

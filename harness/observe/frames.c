@@ -20,7 +20,7 @@
 
 /* The device fills the ring in order; a short look ahead is the fast path. */
 #define WINDOW		8
-/* A ring that was set up anew begins elsewhere: only a full scan finds that. */
+/* A ring that was set up again begins elsewhere: only a full scan finds that. */
 #define SCAN_NS		(100 * NSEC_PER_MSEC)
 /* A frame being written has a wrong sum for less than this. */
 #define TORN_NS		(5 * NSEC_PER_MSEC)
@@ -65,7 +65,7 @@ const char *frames_start(struct frames *f, uint64_t now)
 	if (!f->slots || !f->memory->complete)
 		return "'frames start' came before 'ring' and 'memory end'";
 	if (!f->rate)
-		return "the machine wants frames and the test declares no --rate";
+		return "the machine requests frames and the test declares no --rate";
 	f->started = true;
 	f->sending = true;
 	f->draining = false;
@@ -138,7 +138,7 @@ void frames_send(struct frames *f, uint64_t now)
 	ssize_t done;
 
 	while (recv(f->socket, waste, sizeof(waste), MSG_DONTWAIT) > 0)
-		;	/* what the device sends is nobody's business */
+		;	/* frames that the device sends are ignored */
 	if (!f->sending || now < f->due_ns)
 		return;
 	frame_build(&frame, f->sent + 1, now);

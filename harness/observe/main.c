@@ -184,7 +184,7 @@ static void catch_signals(void)
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGHUP, &stop, NULL);
 	signal(SIGPIPE, SIG_IGN);
-	/* Who has called is gone: nobody waits for a result any more. */
+	/* The caller is dead and does not wait for a result any more. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	/* A tick of half a millisecond must not become one of two. */
 	prctl(PR_SET_TIMERSLACK, 1000);
@@ -241,7 +241,7 @@ static void tend_frames(struct observe *o)
 	guest_check(&o->guest, f);
 }
 
-/* The traces are read at every tick; they alone wake nobody. */
+/* The traces are read at every tick; they do not wake the loop. */
 static void wait_for_news(const struct observe *o)
 {
 	bool busy = o->frames.sending || o->frames.draining;
@@ -380,7 +380,7 @@ static void blame(struct observe *o, enum outcome outcome)
 		break;
 	case ENDED:
 		if (qemu_failed(o))
-			fail(o, "QEMU ended by itself (%s %d): %s",
+			fail(o, "QEMU ended unexpectedly (%s %d): %s",
 			     WIFEXITED(o->qemu.status) ? "status" : "signal",
 			     WIFEXITED(o->qemu.status) ?
 			     WEXITSTATUS(o->qemu.status) :
@@ -495,7 +495,7 @@ static int observe(struct observe *o, char **qemu_args)
 	return status;
 }
 
-/* The self-test has a main() of its own. */
+/* The self-test has its own main(). */
 int observe_main(char **args)
 {
 	static struct observe o;

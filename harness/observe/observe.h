@@ -412,7 +412,7 @@ struct qemu {
 	int status;
 	char version[32];
 	char accel[32];
-	char complaint[256];	/* the monitor's last one, nobody has seen it yet */
+	char complaint[256];	/* the monitor's last one, not reported yet */
 	struct config *config;
 	FILE *log;
 };

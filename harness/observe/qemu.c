@@ -2,7 +2,7 @@
 /*
  * QEMU: started with one end of a socket pair each for the console, the
  * channel and QMP, and a pipe for what it prints.  No names, nothing to wait
- * for, and whoever dies first is noticed by the other.
+ * for, and the death of either is noticed by the other.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -338,7 +338,7 @@ static void test_frames(void)
 	put_frame(&m, 0, 26, ms(1026), false);
 	put_frame(&m, 1, 27, ms(1027), false);
 	frames_watch(&f, ms(2500));
-	same(f.landed, 25, "a ring set up anew is found");
+	same(f.landed, 25, "a ring that was set up again is found");
 	same(f.info[20].landed_ns, 0, "a lost frame stays lost");
 	same(f.info[26].landed_ns, ms(2500), "the time of an arrival");
 }
@@ -471,7 +471,7 @@ static void test_guest_pause(void)
 	beat_at(&g, c, 1001);
 	update_at(&p, 1010, 2010);
 	point(!guest_pause(&g, &p, &pause),
-	      "nor is one known that has not ended");
+	      "none is known that has not ended");
 	beat_at(&g, c, 2050);
 	beat_at(&g, c, 2051);
 	point(guest_pause(&g, &p, &pause), "a pause with both ends is known");
@@ -493,7 +493,7 @@ static void test_guest_pause(void)
 	p.n = 0;
 	update_at(&p, 2000, 4000);
 	point(guest_pause(&g, &p, &pause) && pause.stop_ms == -8,
-	      "a guest that nobody stops runs on into the kexec");
+	      "a guest that is not stopped runs into the kexec");
 }
 
 static void test_gate(void)
@@ -1000,7 +1000,7 @@ static void test_blind(enum source blind)
 		[TRACE] = "a trace in an unknown format",
 		[WRITES] = "no config writes traced",
 		[REGION] = "no sizes of writes traced",
-		[TRANSLATION] = "translation never switched on",
+		[TRANSLATION] = "translation never enabled",
 		[FAULTS] = "no fault seen before",
 		[POWER] = "no change of power state seen",
 		[RESETS] = "no reset seen before",

@@ -142,7 +142,7 @@ console "[    1.000000] Kernel panic - not syncing: Attempted to kill init!"
 exec sleep 20
 PLAY
 
-scene "a declared panic goes on to a crash kernel" 0 passed --kernels 2 --expect '1:1:Kernel panic' <<'PLAY'
+scene "a declared panic continues with a crash kernel" 0 passed --kernels 2 --expect '1:1:Kernel panic' <<'PLAY'
 boot 1
 console "[    1.000000] Kernel panic - not syncing: sysrq triggered crash"
 boot 2
@@ -237,7 +237,7 @@ tell "frames start"
 tell "verdict pass"
 PLAY
 
-scene "a word nobody knows" 1 "abracadabra" <<'PLAY'
+scene "an unknown word" 1 "abracadabra" <<'PLAY'
 tell "abracadabra"
 tell "verdict pass"
 PLAY
@@ -281,7 +281,7 @@ for signal in TERM INT KILL; do
 	kill -"$signal" $observer
 	wait $observer 2>/dev/null || true
 	sleep 0.2
-	# a zombie that nobody has buried yet has ended, too
+	# a zombie that was not reaped yet has ended, too
 	if grep -q '^State:[[:space:]]*[A-Y]' \
 		"/proc/$(cat "$WORK/dir/pid")/status" 2>/dev/null; then
 		point "not ok" "SIG$signal ends QEMU too"

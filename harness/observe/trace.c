@@ -14,7 +14,7 @@
 
 /*
  * Without the first few nothing is known of writes, translation and faults;
- * the last few are for whoever reads trace.log.
+ * the last few are for readers of trace.log.
  */
 #define NEEDED_EVENTS	4
 

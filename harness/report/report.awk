@@ -95,7 +95,7 @@ END {
 	row("config writes: device", "config_writes.device")
 	row("       path", "config_writes.path")
 	row("       of both, state-changing", "config_writes.state_changing")
-	row("translation switched off", "translation_disabled")
+	row("translation disabled", "translation_disabled")
 	row("DMA faults of the device", "iommu_faults.device")
 	row("canary pages damaged", "canary_damaged")
 	row("guest: alive at the end", "guest.alive")

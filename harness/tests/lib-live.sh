@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Sourced by declarations of runs with a device that goes on, without an IOMMU.
+# Sourced by declarations of runs with a device that keeps running, without an IOMMU.
 # The declaration says where the device is.
 iommu none
 append vfio.enable_unsafe_noiommu_mode=1
@@ -36,8 +36,8 @@ uninterrupted()
 	untouched
 }
 
-# Between the jump and the owner's bind nobody writes to the device. Before the
-# jump the services of the port above have switched off their interrupts.
+# Between the jump and the owner's bind the device is not written to. Before the
+# jump the services of the port above have disabled their interrupts.
 untouched()
 {
 	# Its owner masks INTx when it is frozen.
@@ -93,7 +93,7 @@ documented()
 	console 2 1 "$message${2:+|$2}"
 }
 
-# fault NAME [gone|other]: the VM cannot go on; its device is stopped and reset, or
+# fault NAME [gone|other]: the VM cannot continue; its device is stopped and reset, or
 # gone, or another one is stopped in its place; the host lives.
 fault()
 {

@@ -111,7 +111,7 @@ test_no_mirror_at_all()
 	refused 'there is no source of Linux 7\.3 \(apt has no Debian mirror configured' base
 }
 
-# The newest archive's base, and never one that came from somebody's KSRC.
+# The newest archive's base, and never one that came from a KSRC.
 test_cache_is_enough()
 {
 	local dir old new

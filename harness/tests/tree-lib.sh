@@ -232,7 +232,7 @@ setup()
 	REPO=$SCRATCH/repo
 	KSRC=$SCRATCH/ksrc
 
-	# Nobody's configuration, nobody's cache, and a git that knows no name.
+	# No configuration, no cache, and a git without a name.
 	unset "${!GIT_@}"
 	export HOME=$SCRATCH/home XDG_CACHE_HOME=$SCRATCH/cache KSRC
 	export GIT_CONFIG_NOSYSTEM=1 LC_ALL=C
@@ -242,7 +242,7 @@ setup()
 	make_repository "$REPO"
 }
 
-# Somebody who commits in build/linux and exports the series.
+# A user who commits in build/linux and exports the series.
 be_somebody()
 {
 	git config --global user.name 'Some Body'

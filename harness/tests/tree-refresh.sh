@@ -10,7 +10,7 @@ snapshot()
 		sort -z | xargs -0 sha256sum)
 }
 
-# round_trip: a tree made anew from what refresh wrote is the same tree.
+# round_trip: a tree that is made from what refresh wrote is the same tree.
 round_trip()
 {
 	local tip

@@ -49,9 +49,9 @@ test_old_patches_do_not_stay()
 
 test_nobody_cannot_export()
 {
-	refused "git does not know who exports the series: run git config --global user\.name" series
+	refused "git has no name for the exported series: run git config --global user\.name" series
 	git config --global user.name 'Some Body'
-	refused "git does not know who exports the series" series
+	refused "git has no name for the exported series" series
 	[ ! -e "$REPO/build/series" ] || fail "something was exported"
 }
 

@@ -63,7 +63,7 @@ series()
 	EXPORTER=$(git -C "$TOP" config user.name || true)
 	EXPORTER_EMAIL=$(git -C "$TOP" config user.email || true)
 	{ [ -n "$EXPORTER" ] && [ -n "$EXPORTER_EMAIL" ]; } ||
-		die "git does not know who exports the series: run git config --global user.name 'Your Name' and git config --global user.email you@example.org"
+		die "git has no name for the exported series: run git config --global user.name 'Your Name' and git config --global user.email you@example.org"
 	tree
 	# shellcheck disable=SC2046 # a list of ids
 	signed=$(sign $(tree_git rev-list --reverse "$BASE..HEAD"))

@@ -156,7 +156,7 @@ static void held(const char *bdf)
 	ksft_test_result(runs(bdf), "the device runs on\n");
 	/* A kexec and others take the device lock. */
 	lu_result_is(lu_write_text(bdf, "remove", "1"), -EBUSY,
-		     "no task waits for it with its lock held");
+		     "no task waits for it while holding its lock");
 	/* It cannot be finished, so it can be retrieved again. */
 	close(session);
 	close(go[1]);
