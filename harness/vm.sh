@@ -328,7 +328,7 @@ qemu_arguments()
 	      -kernel share/kernel1 -initrd share/initrd
 	      -append "$(cmdline 1)"
 	      -fsdev "local,id=host,path=share,security_model=none,readonly=on"
-	      -device "virtio-9p-pci,fsdev=host,mount_tag=host")
+	      -device "virtio-9p-pci,bus=pcie.0,fsdev=host,mount_tag=host")
 	[ "$IOMMU" = none ] || ARGS+=(-device "$IOMMU")
 	ARGS+=(${ICOUNT[@]+"${ICOUNT[@]}"} ${DEVICES[@]+"${DEVICES[@]}"})
 }

@@ -175,8 +175,9 @@ static int pci_liveupdate_may_remove(struct pci_dev *dev)
  * pci_liveupdate_removal_begin - Begin to remove a device and all devices below it
  * @dev: The function or bridge.
  *
- * Every removal calls this, except the removal of a root bus. After success
- * neither @dev nor a device below it can be preserved.
+ * Every removal calls this, except the removal of a root bus, see
+ * pci_liveupdate_root_veto(). After success neither @dev nor a device below it can
+ * be preserved.
  *
  * Context: Sleeps. May be nested.
  * Return: 0, then the caller must call pci_liveupdate_removal_end(). -EBUSY, with
@@ -241,6 +242,28 @@ int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise)
 	}
 	if (err)
 		pci_liveupdate_removal_end();
+
+	return err;
+}
+
+/**
+ * pci_liveupdate_root_veto - Refuse to remove a root bus with a preserved device
+ * @bus: The root bus.
+ *
+ * For the driver of the host bridge, before it stops the bus. A device that is
+ * preserved after this check is removed when its user closes it.
+ *
+ * Context: Sleeps.
+ * Return: 0, or -EBUSY with a log line.
+ */
+int pci_liveupdate_root_veto(struct pci_bus *bus)
+{
+	struct pci_dev *dev;
+	int err = 0;
+
+	guard(rwsem_read)(&pci_bus_sem);
+	list_for_each_entry(dev, &bus->devices, bus_list)
+		err = err ?: pci_liveupdate_may_remove(dev);
 
 	return err;
 }

@@ -91,7 +91,7 @@ static char **complete(char **args, int console, int channel, int qmp)
 	add(&a, "chardev:observe-console");
 	add_chardev(&a, "channel", channel);
 	add(&a, "-device");
-	add(&a, "virtio-serial-pci,id=observe-serial");
+	add(&a, "virtio-serial-pci,id=observe-serial,bus=pcie.0");
 	add(&a, "-device");
 	add(&a, "virtserialport,bus=observe-serial.0,chardev=observe-channel,name=liveupdate.channel");
 	add_chardev(&a, "qmp", qmp);

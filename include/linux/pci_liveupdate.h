@@ -11,6 +11,7 @@
 #include <linux/types.h>
 
 struct liveupdate_file_handler;
+struct pci_bus;
 struct pci_dev;
 struct pci_saved_state;
 struct task_struct;
@@ -32,6 +33,7 @@ struct pci_liveupdate_bypass {
 #ifdef CONFIG_PCI_LIVEUPDATE
 
 bool pci_liveupdate_any_running(void);
+int pci_liveupdate_root_veto(struct pci_bus *bus);
 
 int pci_liveupdate_register(struct liveupdate_file_handler *fh);
 void pci_liveupdate_unregister(struct liveupdate_file_handler *fh);
@@ -64,6 +66,11 @@ void pci_liveupdate_owner_end(struct pci_dev *dev,
 static inline bool pci_liveupdate_any_running(void)
 {
 	return false;
+}
+
+static inline int pci_liveupdate_root_veto(struct pci_bus *bus)
+{
+	return 0;
 }
 
 static inline bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
