@@ -212,8 +212,8 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_owner_end);
  * To be called in the handler's .quiesce(), which returns the result.
  *
  * Context: Sleeps. May be called again.
- * Return: 0, or -EIO if neither the function nor a bridge above can be stopped, or
- * if its bus was not scanned yet. Then it must not be finished, and its memory
+ * Return: 0, or -EIO if neither the function nor a bridge above can be stopped, if
+ * its bus was not scanned yet, or if there is no function with this token. Then it must not be finished, and its memory
  * must not be freed.
  */
 int pci_liveupdate_quiesce(u64 token)
@@ -223,7 +223,10 @@ int pci_liveupdate_quiesce(u64 token)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	lu = pci_liveupdate_find(token - 1);
-	if (!lu || !lu->users || lu->stopped)
+	/* If nothing could be read all functions are stopped. */
+	if (!lu)
+		return pci_incoming.unread ? 0 : -EIO;
+	if (!lu->users || lu->stopped)
 		return 0;
 	if (lu->state == PCI_LIVEUPDATE_EXPECTED)
 		return -EIO;
@@ -234,7 +237,7 @@ int pci_liveupdate_quiesce(u64 token)
 		/* A running function can be retrieved again. */
 		if (lu->dev && lu->state == PCI_LIVEUPDATE_INCOMING)
 			WRITE_ONCE(lu->dev->liveupdate_stopped, false);
-		pr_err("pci %04x:%02x:%02x.%d: live update: abandoned, but cannot be stopped: neither it nor a bridge that only serves it can be reached. The memory of its VM stays allocated; try again or reboot.\n",
+		pr_err("pci %04x:%02x:%02x.%d: live update: abandoned, but cannot be stopped: neither it nor a bridge that only serves it can be reached. The memory of its VM stays allocated and no kexec is possible; try again, or power-cycle the machine.\n",
 		       lu->wire.segment, lu->wire.bus,
 		       PCI_SLOT(lu->wire.devfn), PCI_FUNC(lu->wire.devfn));
 		return -EIO;

@@ -15,10 +15,11 @@
 #define LUO_ABI_MAX_TYPES	16
 
 /*
- * The most blocks all arrays of a blob can have together. One set of blocks
- * cannot have more either.
+ * The most blocks all arrays of a blob can have together. A number and not an
+ * expression: a kernel that was built with fewer would refuse the blob.
  */
-#define LUO_ABI_MAX_BLOCKS	KHO_MAX_BLOCKS
+#define LUO_ABI_MAX_BLOCKS	10000
+static_assert(LUO_ABI_MAX_BLOCKS <= KHO_MAX_BLOCKS);
 
 /*
  * In place of a feature: a reader of the first version knows it, or skips it.
@@ -145,7 +146,8 @@ struct luo_abi_feature {
  * @needs:       The bits of &luo_abi_header.incompat without which there is no
  *               record of the type; %LUO_ABI_ALWAYS if the first version had
  *               it, or if it is not mandatory.
- * @min:         The least number of records of the type.
+ * @min:         The least number of records of the type. It does not change: an
+ *               older reader refuses fewer.
  * @max:         The greatest number of them.
  * @max_entries: The greatest number of entries, if it is an array.
  * @first_max:   What @max was in the first version, if it was another.

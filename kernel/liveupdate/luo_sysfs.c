@@ -62,10 +62,14 @@ static ssize_t scratch_show(struct kobject *kobj, struct kobj_attribute *attr,
 	return sysfs_emit(buf, "%llu\n", size);
 }
 
-/* A command line may have secrets in it. */
+/*
+ * A command line may have secrets in it. And reading these takes the kexec lock, so
+ * that an update or the load of a kernel fails meanwhile.
+ */
 static struct kobj_attribute next_cmdline_attr =
 	__ATTR(next_cmdline, 0400, next_cmdline_show, NULL);
-static struct kobj_attribute next_handover_attr = __ATTR_RO(next_handover);
+static struct kobj_attribute next_handover_attr =
+	__ATTR(next_handover, 0400, next_handover_show, NULL);
 static struct kobj_attribute unfinished_attr = __ATTR_RO(unfinished);
 static struct kobj_attribute scratch_attr = __ATTR_RO(scratch);
 

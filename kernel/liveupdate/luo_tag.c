@@ -383,7 +383,19 @@ static bool luo_tags_freezing;
  */
 void luo_tags_set_freezing(bool freezing)
 {
+	struct luo_abi_writer *w;
+	struct luo_tag *tag;
+
 	WRITE_ONCE(luo_tags_freezing, freezing);
+	if (freezing)
+		return;
+
+	/* The next check of the next kernel includes them. */
+	guard(mutex)(&luo_tags_lock);
+	list_for_each_entry(tag, &luo_tags, list) {
+		list_for_each_entry(w, &tag->writers, list)
+			w->late = 0;
+	}
 }
 
 /* True if it is too late to check whether the next kernel knows a feature. */
