@@ -274,6 +274,7 @@ initrd()
 	"$busybox" --list | while read -r applet; do
 		[ "$applet" = busybox ] || ln -sf busybox "$root/bin/$applet"
 	done
+	ln -s ../init "$root/bin/nothing_left"
 	(cd "$root" && find . | cpio -o -H newc --quiet) >"$out.new"
 	mv "$out.new" "$out"
 	echo "$out"

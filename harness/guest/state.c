@@ -108,6 +108,7 @@ static void function(state_line line, const char *when, const char *name)
 {
 	static const char * const attributes[] = {
 		"enable", "resource", "driver_override", "d3cold_allowed",
+		"liveupdate/state",
 		"power/control", "power/runtime_status", "power/runtime_usage",
 		"power/runtime_active_kids", "power/runtime_enabled",
 	};
