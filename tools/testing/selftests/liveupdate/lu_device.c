@@ -8,19 +8,23 @@
  * What is to be refused, and how, comes from the table of refusals in
  * Documentation/PCI/liveupdate.rst: twice=EBUSY and so on, for all of its rows.
  *
- * Needs an igb, and an e1000e below a separate port; an image that is loaded
- * (kexec -l), and the module liveupdate_file: one of its files aborts the updates.
+ * Needs an igb, better below a switch, and an e1000e below a separate port; an
+ * image that is loaded (kexec -l); the module liveupdate_file, one of whose files
+ * aborts the updates; and as $LOCK_MODULE liveupdate_lock, not loaded yet.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/iommufd.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,9 +38,12 @@
 
 #define E1000E_VENDOR	0x8086
 #define E1000E_DEVICE	0x10d3
+/* As a device's attributes are found. */
+#define SHARED_STATE	"../../../module/liveupdate_file/parameters"
 
 static char bdf[LU_PCI_BDF_SIZE];
 static char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE];
+static int bridges;
 static char other[LU_PCI_BDF_SIZE];
 static char other_port[LU_PCI_BDF_SIZE];
 static struct lu_vfio device;
@@ -47,7 +54,12 @@ static char **expectations;
 
 static bool states_are(const char *want)
 {
-	return lu_state_is(bdf, want) && lu_state_is(path[0], want);
+	bool good = lu_state_is(bdf, want);
+	int i;
+
+	for (i = 0; i < bridges; i++)
+		good &= lu_state_is(path[i], want);
+	return good;
 }
 
 static int preserve(int session)
@@ -130,6 +142,50 @@ static bool command_can_be_written(void)
 	return arrived && lu_pci_command(bdf) == was;
 }
 
+/* Nor is a write to any bridge above dropped. */
+static bool all_can_be_written(void)
+{
+	bool good = command_can_be_written();
+	int i;
+
+	for (i = 0; i < bridges; i++)
+		good &= lu_pci_can_be_written(path[i]);
+	return good;
+}
+
+static bool memory_can_be_mapped(void)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = device.ioas,
+		.iova = 1 << 30,
+		.length = getpagesize(),
+	};
+	struct iommu_ioas_map_file map = {
+		.size = sizeof(map),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE,
+		.ioas_id = device.ioas,
+		.fd = memfd_create("page", MFD_CLOEXEC),
+		.length = getpagesize(),
+		.iova = 1 << 30,
+	};
+	bool good;
+
+	if (map.fd < 0 || ftruncate(map.fd, map.length))
+		lu_die_errno("cannot create a memfd");
+	good = !ioctl(device.iommufd, IOMMU_IOAS_MAP_FILE, &map) &&
+	       !ioctl(device.iommufd, IOMMU_IOAS_UNMAP, &unmap);
+	close(map.fd);
+	return good;
+}
+
+/* A refusal has left nothing behind. */
+static bool is_free(void)
+{
+	return states_are("none") && all_can_be_written() &&
+	       memory_can_be_mapped();
+}
+
 /* --- the tests ------------------------------------------------------------ */
 
 static void virtual_functions(int session)
@@ -146,6 +202,7 @@ static void virtual_functions(int session)
 		lu_die("virtual functions cannot be enabled and disabled");
 	lu_result_is(preserved, expected("virtual-functions"),
 		     "none is preserved whose virtual functions are enabled");
+	ksft_test_result(is_free(), "nothing has changed\n");
 }
 
 static void not_bound(int session)
@@ -164,6 +221,14 @@ static void not_bound(int session)
 	close(fd);
 }
 
+/* The device is all that is reset. */
+static int hot_reset(void)
+{
+	struct vfio_pci_hot_reset reset = { .argsz = sizeof(reset) };
+
+	return ioctl(device.fd, VFIO_DEVICE_PCI_HOT_RESET, &reset) ? -errno : 0;
+}
+
 static void refusals(int session)
 {
 	int other = lu_new_session(luo, "other");
@@ -178,7 +243,8 @@ static void refusals(int session)
 		     "only its owner can reset it");
 	lu_result_is(lu_write_text(bdf, "sriov_numvfs", "1"), -EBUSY,
 		     "it gets no virtual functions");
-	ksft_test_result(command_can_be_written(),
+	lu_result_is(hot_reset(), -ENODEV, "its slot or bus is not reset");
+	ksft_test_result(all_can_be_written(),
 			 "its owner can write to it\n");
 }
 
@@ -235,7 +301,7 @@ static void being_removed(int session)
 		     expected("being-removed"),
 		     "what is being removed is not preserved");
 	is_called_off("being-removed", "a removal that waits for its owner");
-	ksft_test_result(command_can_be_written(),
+	ksft_test_result(all_can_be_written(),
 			 "the preserved device is not frozen\n");
 	close(lu_new_session(luo, "meanwhile"));
 	ksft_test_result_pass("nor are sessions\n");
@@ -340,8 +406,39 @@ static void wrong_images(void)
 	lu_result_is(lu_try_kexec(), expected("memory-options"),
 		     "nor one that is told to use less memory");
 	lu_load_next("");
-	ksft_test_result(states_are("outgoing") && command_can_be_written(),
+	ksft_test_result(states_are("outgoing") && all_can_be_written(),
 			 "that changes nothing\n");
+}
+
+/*
+ * The module liveupdate_lock holds the lock, as a driver's probe or a reset does,
+ * until the process that loads it is killed.
+ */
+static void while_locked(void)
+{
+	int err, tries = 0;
+	char device[32];
+	pid_t pid;
+
+	snprintf(device, sizeof(device), "bdf=%s", other_port);
+	pid = fork();
+	if (pid < 0)
+		lu_die_errno("fork");
+	if (!pid) {
+		close_range(3, ~0U, 0);
+		execlp("insmod", "insmod", getenv("LOCK_MODULE"), device, NULL);
+		_exit(1);
+	}
+	do {
+		usleep(100000);
+		err = lu_try_kexec();
+	} while (err == expected("later-file") && ++tries < 20);
+	lu_result_is(err, expected("being-removed"),
+		     "a device that is locked aborts the update");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	lu_result_is(lu_try_kexec(), expected("later-file"),
+		     "it can be tried again when it is unlocked");
 }
 
 static void called_off(int session)
@@ -357,12 +454,33 @@ static void called_off(int session)
 	ksft_test_result(!(command & PCI_COMMAND_INTX_DISABLE) &&
 			 lu_pci_command(bdf) == command,
 			 "its INTx is as it was\n");
-	ksft_test_result(command_can_be_written(),
+	ksft_test_result(all_can_be_written(),
 			 "its owner can write to it again\n");
 	lu_result_is(lu_try_kexec(), expected("later-file"),
 		     "it can be tried again");
-	ksft_test_result(command_can_be_written(),
+	ksft_test_result(all_can_be_written(),
 			 "and is thawed again\n");
+	while_locked();
+	close(fd);
+}
+
+/* PCI freezes before the shared state that refuses, and must be unfrozen. */
+static void aborted_late(int session)
+{
+	int fd = open("/dev/liveupdate-test", O_RDWR);
+
+	if (fd < 0 || luo_session_preserve_fd(session, fd, 2))
+		lu_die("a test file cannot be preserved");
+	if (lu_write_text(SHARED_STATE, "flb_freeze_err", "5"))
+		lu_die("shared state cannot be told to refuse");
+	lu_result_is(lu_try_kexec(), expected("later-file"),
+		     "shared state that is frozen later aborts it");
+	ksft_test_result(states_are("outgoing") && all_can_be_written(),
+			 "everything is thawed\n");
+	lu_result_is(lu_try_kexec(), expected("later-file"),
+		     "it can be tried again");
+	if (lu_write_text(SHARED_STATE, "flb_freeze_err", "0"))
+		lu_die("shared state cannot be told not to refuse");
 	close(fd);
 }
 
@@ -428,7 +546,7 @@ static void while_frozen(int session)
 		lu_die("the process that starts the next kernel has died");
 	lu_result_is(-WEXITSTATUS(status), expected("later-file"),
 		     "that update is aborted, too");
-	ksft_test_result(command_can_be_written(),
+	ksft_test_result(all_can_be_written(),
 			 "and the device can be written to\n");
 	close(fd);
 }
@@ -450,11 +568,12 @@ int main(int argc, char *argv[])
 	int session, fd;
 
 	ksft_print_header();
-	ksft_set_plan(49);
+	ksft_set_plan(56);
 	/* The last of them is NULL. */
 	expectations = argv + (argc > 0);
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
-	if (!lu_pci_path(bdf, path))
+	bridges = lu_pci_path(bdf, path);
+	if (!bridges)
 		lu_die("%s is on a root bus, there is no bridge to look at", bdf);
 	lu_pci_find(E1000E_VENDOR, E1000E_DEVICE, other);
 	if (!lu_pci_path(other, other_path))
@@ -477,6 +596,11 @@ int main(int argc, char *argv[])
 	low_power();
 	wrong_images();
 	called_off(session);
+	close(session);
+	session = lu_new_session(luo, "late");
+	if (preserve(session))
+		lu_die("the device cannot be preserved");
+	aborted_late(session);
 	close(session);
 	session = lu_new_session(luo, "removal");
 	if (preserve(session))

@@ -8,6 +8,7 @@
  *	lu_functions failing N	fail each allocation of preserving the first, then
  *				preserve N
  *	lu_functions failed N	the same for getting them back and taking them over
+ *	lu_functions lost N	they are quarantined: they do not run, none is given back
  *	lu_functions beside	preserve the first while another one is incoming
  *
  * The functions are those of an 82574 (e1000e), and of QEMU's pci-testdev, which
@@ -116,6 +117,16 @@ static bool all_are(int n, const char *state)
 	return good;
 }
 
+static bool path_is(char path[][LU_PCI_BDF_SIZE], int bridges, const char *state)
+{
+	bool good = true;
+	int i;
+
+	for (i = 0; i < bridges; i++)
+		good &= lu_state_is(path[i], state);
+	return good;
+}
+
 static bool all_are_masters(int n)
 {
 	bool good = true;
@@ -130,6 +141,8 @@ static bool all_are_masters(int n)
 /* Stay alive, with all files open. */
 static void stay(void)
 {
+	/* Another program may need it. */
+	close(luo);
 	ksft_print_cnts();
 	fflush(stdout);
 	if (fork())
@@ -142,6 +155,23 @@ static void stay(void)
 		pause();
 }
 
+/* What a bridge is at the freeze counts, not what it was when it was preserved. */
+static void set_bridges_serr(int n, bool on)
+{
+	char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE];
+	int bridges, i, b;
+	uint16_t command;
+
+	for (i = 0; i < n; i++) {
+		bridges = lu_pci_path(functions[i].bdf, path);
+		for (b = 0; b < bridges; b++) {
+			command = lu_pci_command(path[b]) & ~PCI_COMMAND_SERR;
+			lu_pci_write_word(path[b], PCI_COMMAND, command |
+					  (on ? PCI_COMMAND_SERR : 0));
+		}
+	}
+}
+
 /* --- many ----------------------------------------------------------------- */
 
 static void preserve(int n)
@@ -149,6 +179,7 @@ static void preserve(int n)
 	ksft_set_plan(1);
 	open_all(n);
 	preserve_all(lu_new_session(luo, SESSION), n);
+	set_bridges_serr(n, false);
 	ksft_test_result(all_are(n, "outgoing"), "%d functions are preserved\n",
 			 n);
 	stay();
@@ -397,6 +428,7 @@ static void finish(int n)
 	lu_result_is(luo_session_finish(session), 0, "they are taken over");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and like any others again\n");
+	set_bridges_serr(n, true);
 	if (n) {
 		lu_result_is(preserve_again(&functions[0]), 0,
 			     "closed and opened, one is preserved again");
@@ -432,6 +464,8 @@ static void call_off(int n)
 static void failing(int n)
 {
 	int fail = lu_fail_open(), failed = 0, tolerated = 0, session, err, i;
+	char path[LU_PCI_PATH_MAX][LU_PCI_BDF_SIZE];
+	int bridges = lu_pci_path(functions[0].bdf, path);
 	unsigned int nth;
 	bool left = false;
 
@@ -445,7 +479,7 @@ static void failing(int n)
 		lu_fail_nth(fail, 0);
 		if (!err && left)
 			break;
-		if (err && !all_are(1, "none"))
+		if (err && !(all_are(1, "none") && path_is(path, bridges, "none")))
 			lu_die("half of it is preserved after allocation %u has failed: %s",
 			       nth, strerror(-err));
 		failed += !!err;
@@ -554,18 +588,40 @@ static void failed(int n)
 			 "and all run on\n");
 }
 
-/* --- both directions ------------------------------------------------------ */
+/* --- functions that are lost ----------------------------------------------- */
 
-/* Each bridge above another function that is incoming. */
-static bool path_is(char path[][LU_PCI_BDF_SIZE], int bridges, const char *state)
+static bool none_is_master(int n)
 {
 	bool good = true;
 	int i;
 
-	for (i = 0; i < bridges; i++)
-		good &= lu_state_is(path[i], state);
+	for (i = 0; i < n; i++)
+		good &= !(lu_pci_command(functions[i].bdf) & PCI_COMMAND_MASTER);
 	return good;
 }
+
+static void lost(int n)
+{
+	int session, fd, i, refused = 0;
+
+	ksft_set_plan(5);
+	ksft_test_result(all_are(n, "quarantined"), "%d are quarantined\n", n);
+	ksft_test_result(none_is_master(n), "none of them runs\n");
+	session = luo_retrieve_session(luo, SESSION);
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s",
+		       strerror(-session));
+	for (i = 0; i < n; i++) {
+		fd = luo_session_retrieve_fd(session, i);
+		refused += fd == -EIO;
+	}
+	ksft_test_result(refused == n, "none of them is given back\n");
+	lu_result_is(luo_session_finish(session), 0, "they can be finished");
+	set_bridges_serr(n, true);
+	ksft_test_result(all_are(n, "none"), "and are like any others again\n");
+}
+
+/* --- both directions ------------------------------------------------------ */
 
 static void beside(void)
 {
@@ -613,6 +669,8 @@ int main(int argc, char *argv[])
 		failing(n);
 	else if (!strcmp(what, "failed"))
 		failed(n);
+	else if (!strcmp(what, "lost"))
+		lost(n);
 	else if (!strcmp(what, "beside"))
 		beside();
 	else

@@ -126,6 +126,25 @@ uint16_t lu_pci_command(const char *bdf)
 	return command;
 }
 
+void lu_pci_write_word(const char *bdf, size_t offset, uint16_t value)
+{
+	int fd = open_attribute(bdf, "config", O_WRONLY);
+
+	if (pwrite(fd, &value, sizeof(value), offset) != sizeof(value))
+		lu_die_errno("cannot write to the config space of %s", bdf);
+	close(fd);
+}
+
+bool lu_pci_can_be_written(const char *bdf)
+{
+	uint16_t was = lu_pci_command(bdf), now;
+
+	lu_pci_write_word(bdf, PCI_COMMAND, was ^ PCI_COMMAND_SERR);
+	now = lu_pci_command(bdf);
+	lu_pci_write_word(bdf, PCI_COMMAND, was);
+	return now == (was ^ PCI_COMMAND_SERR) && lu_pci_command(bdf) == was;
+}
+
 struct lu_pci_blocked lu_pci_blocked(const char *bdf)
 {
 	struct lu_pci_blocked shield = {

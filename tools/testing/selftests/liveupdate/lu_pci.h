@@ -35,6 +35,12 @@ size_t lu_pci_ext_capability(const uint8_t config[LU_PCI_CONFIG_SIZE],
 
 uint16_t lu_pci_command(const char *bdf);
 
+/* As an administrator may, past the driver. */
+void lu_pci_write_word(const char *bdf, size_t offset, uint16_t value);
+
+/* Returns whether Command can be changed; it is restored. */
+bool lu_pci_can_be_written(const char *bdf);
+
 /*
  * Number of config writes to a function or bridge that the kernel has blocked:
  * those that would have changed a register, and all.

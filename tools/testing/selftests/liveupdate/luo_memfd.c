@@ -716,6 +716,63 @@ static void failing_stage2(int luo_fd)
 	ksft_test_result(lu_memstat_pinned() == pins_before, "no pin is left\n");
 }
 
+/* --- undone: nor does preserving that fails -------------------------------- */
+
+#define UNDONE_SIZE	(16 * PAGE)
+#define MAX_UNDONE	2000
+
+static long preserved_pages(void)
+{
+	FILE *f = lu_memstat_open("/sys/kernel/debug/kho/out/preserved_pages",
+				  "r");
+	long pages;
+
+	if (fscanf(f, "%ld", &pages) != 1)
+		fail_exit("cannot read how many pages are preserved");
+	fclose(f);
+	return pages;
+}
+
+/* A preserved file has one size, and no holes. */
+static bool is_ordinary(const struct area *a)
+{
+	return !ftruncate(a->fd, a->size + PAGE) && !ftruncate(a->fd, a->size);
+}
+
+/* Fails every allocation of preserving the same file in turn. */
+static void undone_stage1(int luo_fd)
+{
+	long pins = lu_memstat_pinned(), preserved = preserved_pages();
+	unsigned int nth, failed = 0, frozen = 0, kept = 0, pinned = 0;
+	int session_fd, err, nth_fd = lu_fail_open();
+	bool swept = false;
+	struct area a = { };
+
+	ksft_print_header();
+	ksft_set_plan(5);
+	create_area(&a, 0, UNDONE_SIZE, false);
+	for (nth = 1; nth <= MAX_UNDONE && !swept; nth++) {
+		session_fd = new_session(luo_fd, SESSION);
+		lu_fail_nth(nth_fd, nth);
+		err = luo_session_preserve_fd(session_fd, a.fd, a.token);
+		swept = !err && lu_fail_left(nth_fd);
+		lu_fail_nth(nth_fd, 0);
+		failed += !!err;
+		frozen += err && !is_ordinary(&a);
+		pinned += err && lu_memstat_pinned() != pins;
+		close(session_fd);
+		kept += preserved_pages() != preserved;
+	}
+	ksft_test_result(swept && failed, "%u allocations were failed\n", failed);
+	ksft_test_result(!frozen, "the file is an ordinary one each time\n");
+	ksft_test_result(!pinned, "no pin is left\n");
+	ksft_test_result(!kept, "no page stays preserved\n");
+	ksft_test_result(is_ordinary(&a) && lu_memstat_pinned() == pins,
+			 "nor when its session is closed\n");
+	drop_area(&a);
+	ksft_finished();
+}
+
 /* --- halfway: a retrieval that fails in the middle of the memory ----------- */
 
 #define HALFWAY_SIZE	(64 * MIB)
@@ -1087,6 +1144,7 @@ static const struct test {
 	{ "pinned", { pinned_stage1, pinned_stage2 } },
 	{ "freed", { freed_stage1, freed_stage2 } },
 	{ "failing", { failing_stage1, failing_stage2 } },
+	{ "undone", { undone_stage1, undone_stage1 } },
 	{ "halfway", { halfway_stage1, halfway_stage2 } },
 	{ "huge", { huge_stage1, huge_stage2 } },
 	{ "huge-cma", { huge_cma_stage1, huge_stage2 } },
