@@ -600,12 +600,28 @@ static bool none_is_master(int n)
 	return good;
 }
 
+/* Not even the owner's driver, though nothing else would bind them. */
+static bool none_has_driver(int n)
+{
+	char path[128];
+	bool good = true;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver",
+			 functions[i].bdf);
+		good &= !!access(path, F_OK);
+	}
+	return good;
+}
+
 static void lost(int n)
 {
 	int session, fd, i, refused = 0;
 
-	ksft_set_plan(5);
+	ksft_set_plan(6);
 	ksft_test_result(all_are(n, "quarantined"), "%d are quarantined\n", n);
+	ksft_test_result(none_has_driver(n), "none of them has a driver\n");
 	ksft_test_result(none_is_master(n), "none of them runs\n");
 	session = luo_retrieve_session(luo, SESSION);
 	if (session < 0)
