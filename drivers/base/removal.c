@@ -81,6 +81,15 @@ static struct device *device_find_locked(void)
 	return NULL;
 }
 
+/* Let removals begin again, and wake those that wait in device_removal_wait(). */
+static void device_allow_removals(void)
+{
+	up_write(&device_removal_rwsem);
+	/* Order the release before the check for waiters in wake_up_var(). */
+	smp_mb();
+	wake_up_var(&device_removal_rwsem);
+}
+
 /**
  * device_block_removals - Block removals of devices
  *
@@ -94,16 +103,19 @@ static struct device *device_find_locked(void)
 int device_block_removals(void)
 {
 	unsigned long end = jiffies + DEVICE_REMOVAL_TIMEOUT;
-	bool blocked = false;
 	struct device *dev;
 
 	for (;;) {
-		if (!blocked)
-			blocked = down_write_trylock(&device_removal_rwsem);
+		/* While a device is locked do not refuse removals. */
 		dev = device_find_locked();
-		if (blocked && !dev) {
-			WRITE_ONCE(device_removals_blocker, current);
-			return 0;
+		if (!dev && down_write_trylock(&device_removal_rwsem)) {
+			/* A lock may have been taken since. */
+			dev = device_find_locked();
+			if (!dev) {
+				WRITE_ONCE(device_removals_blocker, current);
+				return 0;
+			}
+			device_allow_removals();
 		}
 		if (time_after(jiffies, end))
 			break;
@@ -116,8 +128,6 @@ int device_block_removals(void)
 	else
 		pr_err("live update: aborted: a device is being removed, try again\n");
 	put_device(dev);
-	if (blocked)
-		up_write(&device_removal_rwsem);
 
 	return -EBUSY;
 }
@@ -134,8 +144,7 @@ void device_unblock_removals(void)
 	if (!device_removals_blocker)
 		return;
 	WRITE_ONCE(device_removals_blocker, NULL);
-	up_write(&device_removal_rwsem);
-	wake_up_var(&device_removal_rwsem);
+	device_allow_removals();
 }
 
 static BLOCKING_NOTIFIER_HEAD(device_unbind_notifiers);

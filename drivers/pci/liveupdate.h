@@ -128,6 +128,9 @@ bool pci_liveupdate_any_incoming(void);
 bool pci_liveupdate_forbids_vpd(struct pci_dev *dev);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
 void pci_liveupdate_was_reset(struct pci_dev *dev);
+void pci_liveupdate_bus_was_reset(struct pci_dev *bridge);
+void pci_liveupdate_slot_was_reset(struct pci_slot *slot);
+void pci_liveupdate_slot_off(struct pci_bus *bus, int device);
 void pci_liveupdate_fixup(struct pci_dev *dev);
 void pci_liveupdate_setup(struct pci_dev *dev);
 void pci_liveupdate_verify(struct pci_dev *dev);
@@ -224,6 +227,18 @@ static inline bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 }
 
 static inline void pci_liveupdate_was_reset(struct pci_dev *dev)
+{
+}
+
+static inline void pci_liveupdate_bus_was_reset(struct pci_dev *bridge)
+{
+}
+
+static inline void pci_liveupdate_slot_was_reset(struct pci_slot *slot)
+{
+}
+
+static inline void pci_liveupdate_slot_off(struct pci_bus *bus, int device)
 {
 }
 

@@ -246,16 +246,139 @@ static DECLARE_WAIT_QUEUE_HEAD(pci_liveupdate_attached);
 
 #define PCI_LIVEUPDATE_ATTACH_TIMEOUT	(5 * HZ)
 
+/*
+ * Functions that were stopped, and then removed without a reset: when they are
+ * found again, their DMA programming is still stale.
+ */
+struct pci_liveupdate_stale {
+	struct list_head list;
+	u64 sbdf;
+};
+
+static LIST_HEAD(pci_liveupdate_stale);
+static DEFINE_SPINLOCK(pci_liveupdate_stale_lock);
+
+static void pci_liveupdate_remember_stopped(struct pci_dev *dev)
+{
+	struct pci_liveupdate_stale *stale;
+
+	/* A card that was pulled out has lost its state. */
+	if (!pci_liveupdate_is_stopped(dev) || pci_dev_is_disconnected(dev) ||
+	    dev->hdr_type != PCI_HEADER_TYPE_NORMAL || dev->is_virtfn)
+		return;
+	/* On failure the function could do DMA when it is found again. */
+	stale = kzalloc_obj(*stale, GFP_KERNEL | __GFP_NOFAIL);
+	stale->sbdf = pci_liveupdate_dev_sbdf(dev);
+
+	guard(spinlock)(&pci_liveupdate_stale_lock);
+	list_add(&stale->list, &pci_liveupdate_stale);
+}
+
+/* Forget the functions from @first to @last. Return: true if there were any. */
+static bool pci_liveupdate_forget_stopped(u64 first, u64 last)
+{
+	struct pci_liveupdate_stale *stale, *tmp;
+	bool found = false;
+
+	guard(spinlock)(&pci_liveupdate_stale_lock);
+	list_for_each_entry_safe(stale, tmp, &pci_liveupdate_stale, list) {
+		if (stale->sbdf < first || stale->sbdf > last)
+			continue;
+		list_del(&stale->list);
+		kfree(stale);
+		found = true;
+	}
+
+	return found;
+}
+
+/**
+ * pci_liveupdate_slot_off - Note that removed functions were powered off or reset
+ * @bus:    The slot's bus.
+ * @device: The slot's device number, or -1 for all devices of the bus and below.
+ *
+ * Their DMA programming is cleared.
+ *
+ * Context: Task.
+ */
+void pci_liveupdate_slot_off(struct pci_bus *bus, int device)
+{
+	int domain = pci_domain_nr(bus);
+	u8 first = device < 0 ? 0 : PCI_DEVFN(device, 0);
+	u8 last = device < 0 ? 0xff : PCI_DEVFN(device, 7);
+	u8 end = device < 0 ? bus->busn_res.end : bus->number;
+
+	pci_liveupdate_forget_stopped(pci_liveupdate_sbdf(domain, bus->number,
+							  first),
+				      pci_liveupdate_sbdf(domain, end, last));
+}
+
 /**
  * pci_liveupdate_was_reset - Allow bus mastering of a function again
  * @dev: The function, which was reset. Its DMA programming is cleared.
  *
- * Context: The device lock is held.
+ * Context: Any.
  */
 void pci_liveupdate_was_reset(struct pci_dev *dev)
 {
 	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL)
 		WRITE_ONCE(dev->liveupdate_stopped, false);
+}
+
+static bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
+{
+	while (dev && dev != bridge)
+		dev = pci_upstream_bridge(dev);
+
+	return dev;
+}
+
+/* A bridge that was stopped for functions below becomes a bus master when used. */
+static void pci_liveupdate_was_reset_below(struct pci_dev *dev)
+{
+	pci_liveupdate_was_reset(dev);
+	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL && !READ_ONCE(dev->liveupdate))
+		WRITE_ONCE(dev->liveupdate_stopped, false);
+}
+
+/**
+ * pci_liveupdate_bus_was_reset - Allow bus mastering of all devices below a bridge
+ * @bridge: The bridge, whose secondary bus was reset.
+ *
+ * Also allows it for @bridge, if it was stopped for a function below.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_bus_was_reset(struct pci_dev *bridge)
+{
+	struct pci_dev *dev = NULL;
+
+	for_each_pci_dev(dev) {
+		if (pci_liveupdate_is_below(dev, bridge))
+			pci_liveupdate_was_reset_below(dev);
+	}
+
+	guard(rwsem_read)(&pci_bus_sem);
+	if (bridge->subordinate)
+		pci_liveupdate_slot_off(bridge->subordinate, -1);
+}
+
+/**
+ * pci_liveupdate_slot_was_reset - Allow bus mastering of all devices of a slot
+ * @slot: The slot, which was reset.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_slot_was_reset(struct pci_slot *slot)
+{
+	struct pci_dev *dev = NULL, *top;
+
+	for_each_pci_dev(dev) {
+		for (top = dev; top && top->slot != slot;)
+			top = pci_upstream_bridge(top);
+		if (top)
+			pci_liveupdate_was_reset_below(dev);
+	}
 }
 
 /* Called with the device locks of @dev and of the bridge above held. */
@@ -291,27 +414,23 @@ static bool pci_liveupdate_reset_stopped(struct pci_dev *dev)
 	if (bridge)
 		pci_dev_unlock(bridge);
 	if (err)
-		pci_err(dev, "live update: stays stopped: it cannot be reset: %pe. Remove or power-cycle it.\n",
+		pci_err(dev, "live update: stays stopped: it cannot be reset: %pe. Power-cycle it, or reset the bridge above.\n",
 			ERR_PTR(err));
 
 	return !err;
-}
-
-static bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
-{
-	while (dev && dev != bridge)
-		dev = pci_upstream_bridge(dev);
-
-	return dev;
 }
 
 /* Reset all stopped functions below a bridge, including unreachable ones. */
 static int pci_liveupdate_reset_below(struct pci_dev *bridge)
 {
 	struct pci_dev *dev = NULL;
+	bool empty;
 	int err = 0;
 
-	if (!bridge->subordinate || list_empty(&bridge->subordinate->devices)) {
+	scoped_guard(rwsem_read, &pci_bus_sem)
+		empty = !bridge->subordinate ||
+			list_empty(&bridge->subordinate->devices);
+	if (empty) {
 		pci_cfg_access_lock(bridge);
 		err = pci_bridge_secondary_bus_reset(bridge);
 		pci_cfg_access_unlock(bridge);
@@ -336,11 +455,11 @@ static void pci_liveupdate_restart(struct pci_dev *bridge)
 {
 	int err;
 
-	if (!pci_liveupdate_is_stopped(bridge))
+	if (!pci_liveupdate_is_stopped(bridge) || !pci_dev_is_added(bridge))
 		return;
 	err = pci_liveupdate_reset_below(bridge);
 	if (err) {
-		pci_err(bridge, "live update: stays stopped: a function below it cannot be reset: %pe. Remove or power-cycle that function.\n",
+		pci_err(bridge, "live update: stays stopped: a function below it cannot be reset: %pe. Power-cycle that function, or reset this bridge.\n",
 			ERR_PTR(err));
 		return;
 	}
@@ -395,6 +514,9 @@ static void pci_liveupdate_attach(struct work_struct *work)
 	}
 	if (ready && pci_liveupdate_fixups_deferred(dev))
 		pci_liveupdate_fixup(dev);
+	/* It was counted as enabled, but its INTx was not routed. */
+	if (pci_dev_is_added(dev) && bridge && pci_reenable_device(dev))
+		pci_warn(dev, "live update: the bridge could not be enabled again\n");
 	/* Ignores drivers_autoprobe: attaching the bridge's driver was deferred. */
 	if (pci_dev_is_added(dev) && bridge && device_attach(&dev->dev) < 0)
 		pci_warn(dev, "live update: its driver could not be attached\n");
@@ -780,10 +902,14 @@ static bool pci_liveupdate_is_below_stopped(struct pci_dev *dev)
 void pci_liveupdate_verify(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
+	u64 sbdf = pci_liveupdate_dev_sbdf(dev);
+	bool stale = pci_liveupdate_forget_stopped(sbdf, sbdf);
 	const char *why;
 
-	if (pci_incoming.unread || pci_liveupdate_is_below_stopped(dev))
+	if (stale || pci_incoming.unread || pci_liveupdate_is_below_stopped(dev))
 		pci_liveupdate_stop_unread(dev);
+	if (stale && dev->hdr_type == PCI_HEADER_TYPE_NORMAL)
+		WRITE_ONCE(dev->liveupdate_stopped, true);
 	if (!READ_ONCE(dev->liveupdate)) {
 		/* Bind no driver before the bridge is restarted, after a reset. */
 		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL &&
@@ -857,14 +983,17 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
 
-	guard(mutex)(&pci_liveupdate_lock);
+	if (pci_liveupdate_any_incoming()) {
+		guard(mutex)(&pci_liveupdate_lock);
 
-	lu = dev->liveupdate;
-	if (!lu)
-		return;
-	pci_liveupdate_quarantine(lu, dev, "it was removed");
-	pci_liveupdate_set_incoming(dev, NULL);
-	pci_liveupdate_detach(lu);
+		lu = dev->liveupdate;
+		if (lu) {
+			pci_liveupdate_quarantine(lu, dev, "it was removed");
+			pci_liveupdate_set_incoming(dev, NULL);
+			pci_liveupdate_detach(lu);
+		}
+	}
+	pci_liveupdate_remember_stopped(dev);
 }
 
 /* Claim the resources that a running device decodes. Return: NULL or a reason. */

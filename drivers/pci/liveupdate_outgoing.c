@@ -448,6 +448,24 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
 	return 0;
 }
 
+/* Their drivers are not restricted, and may reset more than their function. */
+static void pci_liveupdate_log_siblings(struct pci_dev *dev)
+{
+	struct pci_dev *other;
+
+	guard(rwsem_read)(&pci_bus_sem);
+	list_for_each_entry(other, &dev->bus->devices, bus_list) {
+		const struct device_driver *drv = READ_ONCE(other->dev.driver);
+
+		if (!drv || drv == READ_ONCE(dev->dev.driver) ||
+		    (!pci_ari_enabled(dev->bus) &&
+		     PCI_SLOT(other->devfn) != PCI_SLOT(dev->devfn)))
+			continue;
+		pci_info(dev, "live update: %s is a function of the same card and bound to %s, which must not reset the card\n",
+			 pci_name(other), dev_driver_string(&other->dev));
+	}
+}
+
 /* Called with the device locks of @dev and of the bridges above held. */
 static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 					  const struct liveupdate_file_handler *fh,
@@ -479,6 +497,7 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 		return err;
 	}
 
+	pci_liveupdate_log_siblings(dev);
 	/* 0 is never a valid token. */
 	*tokenp = pci_liveupdate_dev_sbdf(dev) + 1;
 
@@ -685,17 +704,40 @@ static void pci_liveupdate_thaw(void)
 	kho_block_set_clear(&pci_outgoing.register_blocks);
 }
 
+/* Sysfs and other users hold a device lock for a short time. */
+#define PCI_LIVEUPDATE_FREEZE_TIMEOUT		msecs_to_jiffies(50)
+
 /*
- * Block config writes to a device. Abort if its lock is held: an unbind waits for
- * the device's user, and the shutdown of the device would wait for the unbind; a
- * reset has to restore the device's state first.
+ * The holder of the device lock may wait for pci_liveupdate_lock: drop that
+ * meanwhile. LUO does not preserve or unpreserve files during a freeze, so the
+ * list of outgoing devices does not change.
+ */
+static bool pci_liveupdate_freeze_trylock(struct pci_dev *dev)
+{
+	unsigned long end = jiffies + PCI_LIVEUPDATE_FREEZE_TIMEOUT;
+
+	while (!device_trylock(&dev->dev)) {
+		if (time_after(jiffies, end))
+			return false;
+		mutex_unlock(&pci_liveupdate_lock);
+		usleep_range(1000, 2000);
+		mutex_lock(&pci_liveupdate_lock);
+	}
+
+	return true;
+}
+
+/*
+ * Block config writes to a device. Abort if its lock stays held: an unbind waits
+ * for the device's user, and the shutdown of the device would wait for the unbind;
+ * a reset has to restore the device's state first.
  */
 static int pci_liveupdate_freeze_writers(struct pci_liveupdate *lu)
 {
 	struct device *dev = &lu->dev->dev;
 
-	if (!device_trylock(dev)) {
-		pci_err(lu->dev, "live update: aborted: it is being unbound or reset, try again\n");
+	if (!pci_liveupdate_freeze_trylock(lu->dev)) {
+		pci_err(lu->dev, "live update: aborted: its lock is held: it is being unbound, probed or reset, try again\n");
 		return -EBUSY;
 	}
 	WRITE_ONCE(lu->dev->liveupdate_frozen, true);

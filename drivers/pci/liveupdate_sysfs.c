@@ -7,6 +7,7 @@
 #include <linux/cleanup.h>
 #include <linux/pci.h>
 #include <linux/stddef.h>
+#include <linux/string.h>
 #include <linux/sysfs.h>
 
 #include "liveupdate.h"
@@ -69,12 +70,19 @@ static ssize_t errors_show(struct device *d, struct device_attribute *attr,
 			   char *buf)
 {
 	struct pci_dev *dev = to_pci_dev(d);
-	u32 errors[LUO_PCI_ERRORS] = {};
+	u32 errors[LUO_PCI_ERRORS] = {}, frozen[LUO_PCI_ERRORS];
+	bool incoming = false;
 
-	guard(spinlock)(&pci_liveupdate_pointers);
-	if (dev->liveupdate && pci_liveupdate_read_errors(dev, errors)) {
+	scoped_guard(spinlock, &pci_liveupdate_pointers) {
+		if (dev->liveupdate) {
+			memcpy(frozen, dev->liveupdate->wire.errors,
+			       sizeof(frozen));
+			incoming = true;
+		}
+	}
+	if (incoming && pci_liveupdate_read_errors(dev, errors)) {
 		for (int i = 0; i < LUO_PCI_ERRORS; i++)
-			errors[i] &= ~dev->liveupdate->wire.errors[i];
+			errors[i] &= ~frozen[i];
 	}
 
 	return sysfs_emit(buf, "%#x %#x %#x %#x %#x\n", errors[0] & 0xffff,
