@@ -27,6 +27,7 @@
  */
 
 #include <linux/cleanup.h>
+#include <linux/device.h>
 #include <linux/file.h>
 #include <linux/io.h>
 #include <linux/iommu.h>
@@ -39,6 +40,7 @@
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/pm_runtime.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vfio.h>
 
@@ -70,7 +72,7 @@ struct vfio_pci_outgoing {
 
 /**
  * struct vfio_pci_incoming - A device preserved by the previous kernel
- * @vdev:    The device; NULL if the file could not be retrieved.
+ * @vdev:    The device, referenced; NULL if the file could not be retrieved.
  * @reader:  Reader of its blob.
  * @dev:     The record of the virtual device.
  * @config:  The whole virtual configuration space.
@@ -618,6 +620,9 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 	if (IS_ERR(file))
 		return file;
 
+	/* The device may be removed after the file is closed. */
+	get_device(&vdev->vdev.device);
+
 	guard(mutex)(&vdev->vdev.dev_set->lock);
 	incoming->vdev = vdev;
 	vdev->incoming = incoming;
@@ -635,7 +640,7 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	/* As for open() of a noiommu cdev. */
 	if (!capable(CAP_SYS_RAWIO)) {
 		pr_info("live update: retrieving a noiommu device requires CAP_SYS_RAWIO\n");
-		return -EAGAIN;
+		return -EPERM;
 	}
 
 	/* -EAGAIN: the call can be repeated when memory is available. */
@@ -693,9 +698,11 @@ out_free:
 static void vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
+	struct vfio_pci_core_device *vdev = incoming->vdev;
 
-	scoped_guard(mutex, &incoming->vdev->vdev.dev_set->lock)
-		incoming->vdev->incoming = NULL;
+	scoped_guard(mutex, &vdev->vdev.dev_set->lock)
+		vdev->incoming = NULL;
+	put_device(&vdev->vdev.device);
 	kvfree(incoming);
 }
 
@@ -883,8 +890,9 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 		vfio_pci_core_disable_events(vdev);
 	}
 	vdev->incoming->adopted = false;
-	vfio_pci_core_unmap_bars(vdev);
+	vfio_pci_core_release_regions(vdev);
 	vfio_config_free(vdev);
+	vfio_pci_core_unmap_bars(vdev);
 	pci_liveupdate_abandon(vdev->pdev, &vdev->pci_saved_state);
 	if (!vdev->disable_idle_d3)
 		pm_runtime_put(&vdev->pdev->dev);
@@ -926,6 +934,7 @@ static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
 					     iova);
 			return false;
 		}
+		cond_resched();
 	}
 
 	/* The array ended early: a block could not be read. */
@@ -967,6 +976,8 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 	/* An abandoned device is reprobed and gets a new vdev. */
 	if (adopted)
 		WRITE_ONCE(vdev->vdev.liveupdate_incoming, false);
+	if (vdev)
+		put_device(&vdev->vdev.device);
 
 	kvfree(incoming);
 	vfio_pci_liveupdate_release(args->serialized_data);
