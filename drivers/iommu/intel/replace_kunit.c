@@ -121,7 +121,10 @@ static void test_flush_context(struct intel_iommu *iommu, u16 did, u16 sid,
 			       u8 fm, u64 type)
 {
 	running->nr_context++;
-	running->nr_context_locked += spin_is_locked(&iommu->lock);
+	if (spin_trylock(&iommu->lock))
+		spin_unlock(&iommu->lock);
+	else
+		running->nr_context_locked++;
 	/* A walk that has begun ends. */
 	spin_lock(&running->walk);
 	spin_unlock(&running->walk);
