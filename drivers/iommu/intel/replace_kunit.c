@@ -217,7 +217,8 @@ static void set_up_device(struct kunit *test, struct replace_test *t)
 	t->info.dev = dev;
 	t->info.iommu = &t->iommu;
 	t->info.devfn = TEST_DEVFN;
-	dev_iommu_priv_set(dev, &t->info);
+	/* dev_iommu_priv_set() is for devices that are being probed. */
+	t->dev_iommu.priv = &t->info;
 	if (!t->scalable)
 		return;
 	KUNIT_ASSERT_EQ(test, intel_pasid_alloc_table(dev), 0);
