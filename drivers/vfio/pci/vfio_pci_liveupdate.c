@@ -305,7 +305,7 @@ static int vfio_pci_liveupdate_list_areas(struct vfio_pci_core_device *vdev,
 	err = iommufd_liveupdate_preserve(vdev->vdev.iommufd_device,
 					  vfio_pci_liveupdate_add_area, outgoing);
 	if (err == -ENOSPC)
-		pci_err(vdev->pdev, "live update: not preserved: the memory mapped for it is too fragmented, use huge pages\n");
+		pci_err(vdev->pdev, "live update: not preserved: the memory mapped for it is too fragmented, use transparent huge pages\n");
 	if (err)
 		kho_block_set_destroy(&outgoing->areas);
 

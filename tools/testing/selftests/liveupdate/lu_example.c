@@ -97,8 +97,10 @@ static int create_session(void)
 		.size = sizeof(create),
 		.name = SESSION,
 	};
+	int luo = xopen("/dev/liveupdate");
 
-	xioctl(xopen("/dev/liveupdate"), LIVEUPDATE_IOCTL_CREATE_SESSION, &create);
+	xioctl(luo, LIVEUPDATE_IOCTL_CREATE_SESSION, &create);
+	close(luo);	/* only one process can have it open */
 	return create.fd;
 }
 
@@ -119,8 +121,10 @@ static int retrieve_session(void)
 		.size = sizeof(retrieve),
 		.name = SESSION,
 	};
+	int luo = xopen("/dev/liveupdate");
 
-	xioctl(xopen("/dev/liveupdate"), LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &retrieve);
+	xioctl(luo, LIVEUPDATE_IOCTL_RETRIEVE_SESSION, &retrieve);
+	close(luo);
 	return retrieve.fd;
 }
 
