@@ -837,6 +837,51 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
 	}
 }
 
+/**
+ * pci_liveupdate_fail - Stop a preserved function that cannot keep running
+ * @segment: PCI segment (domain).
+ * @rid:     Its requester ID.
+ * @why:     The reason, for the log. Not freed or changed afterwards.
+ *
+ * For the IOMMU core, which finds that the function's DMA cannot be translated any
+ * longer. The function is quarantined; one that is not preserved is ignored.
+ *
+ * Context: Process context. On return the function's DMA has ended, if it could
+ *          be reached.
+ */
+void pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
+{
+	struct pci_liveupdate *lu;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = pci_liveupdate_find(pci_liveupdate_sbdf(segment, PCI_BUS_NUM(rid),
+						     rid & 0xff));
+	if (lu && lu->users && lu->wire.kind == LUO_PCI_FUNCTION)
+		pci_liveupdate_quarantine(lu, lu->dev, why);
+}
+
+/**
+ * pci_liveupdate_fail_all - Stop all preserved functions
+ * @why: The reason, for the log. Not freed or changed afterwards.
+ *
+ * Those that are found later are stopped when they are found.
+ *
+ * Context: Process context.
+ */
+void pci_liveupdate_fail_all(const char *why)
+{
+	struct pci_liveupdate *lu;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	pci_incoming.stop_all = why;
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->dev && lu->users && lu->wire.kind == LUO_PCI_FUNCTION)
+			pci_liveupdate_quarantine(lu, lu->dev, why);
+	}
+}
+
 /* --- enumeration */
 
 /**

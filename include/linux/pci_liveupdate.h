@@ -34,6 +34,8 @@ struct pci_liveupdate_bypass {
 
 bool pci_liveupdate_any_running(void);
 int pci_liveupdate_root_veto(struct pci_bus *bus);
+void pci_liveupdate_fail(u32 segment, u16 rid, const char *why);
+void pci_liveupdate_fail_all(const char *why);
 
 int pci_liveupdate_register(struct liveupdate_file_handler *fh);
 void pci_liveupdate_unregister(struct liveupdate_file_handler *fh);
@@ -71,6 +73,14 @@ static inline bool pci_liveupdate_any_running(void)
 static inline int pci_liveupdate_root_veto(struct pci_bus *bus)
 {
 	return 0;
+}
+
+static inline void pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
+{
+}
+
+static inline void pci_liveupdate_fail_all(const char *why)
+{
 }
 
 static inline bool pci_liveupdate_is_outgoing(struct pci_dev *dev)

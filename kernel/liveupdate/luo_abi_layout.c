@@ -14,6 +14,8 @@
 static_assert(LUO_ABI_MAGIC_EXAMPLE == 0x454f554c);
 static_assert(LUO_ABI_MAGIC_PCI == 0x504f554c);
 static_assert(LUO_ABI_MAGIC_VFIO_PCI == 0x564f554c);
+static_assert(LUO_ABI_MAGIC_IOMMU == 0x494f554c);
+static_assert(LUO_ABI_MAGIC_IOMMU_DOMAIN == 0x444f554c);
 
 static_assert(LUO_ABI_ARCH_X86_64 == 62);
 static_assert(LUO_ABI_ARCH_AARCH64 == 183);
@@ -72,6 +74,7 @@ static_assert(sizeof_field(struct luo_abi_array, crc) == 4);
 static_assert(LUO_ABI_TAG_FILE == 1);
 static_assert(LUO_ABI_TAG_FLB == 2);
 static_assert(LUO_ABI_TAG_SUBTREE == 3);
+static_assert(LUO_ABI_TAG_PART == 4);
 
 static_assert(LUO_ABI_TAG_READS == 1);
 static_assert(LUO_ABI_TAG_WRITES == 2);

@@ -79,6 +79,7 @@ static ssize_t kind_show(const struct luo_tag *tag, char *buf)
 		[LUO_ABI_TAG_FILE] = "file",
 		[LUO_ABI_TAG_FLB] = "flb",
 		[LUO_ABI_TAG_SUBTREE] = "subtree",
+		[LUO_ABI_TAG_PART] = "part",
 	};
 
 	return sysfs_emit(buf, "%s\n", kinds[tag->info.kind]);
@@ -202,7 +203,7 @@ static struct luo_tag *luo_tag_add(enum luo_abi_tag_kind kind, const char *name,
 	struct luo_tag *tag;
 	int err;
 
-	if (kind < LUO_ABI_TAG_FILE || kind > LUO_ABI_TAG_SUBTREE)
+	if (kind < LUO_ABI_TAG_FILE || kind > LUO_ABI_TAG_PART)
 		return ERR_PTR(-EINVAL);
 
 	tag = kzalloc_obj(*tag);

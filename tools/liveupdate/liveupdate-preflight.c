@@ -177,6 +177,8 @@ static bool is_kind(const struct luo_abi_tag *tag, const char *kind)
 		return !strcmp(kind, "flb");
 	case LUO_ABI_TAG_SUBTREE:
 		return !strcmp(kind, "subtree");
+	case LUO_ABI_TAG_PART:
+		return !strcmp(kind, "part");
 	}
 	return false;
 }

@@ -21,11 +21,15 @@
  * @LUO_ABI_MAGIC_EXAMPLE: "luo-example-v1", see linux/luo/example.h
  * @LUO_ABI_MAGIC_PCI: "pci-v1", see linux/luo/pci.h
  * @LUO_ABI_MAGIC_VFIO_PCI: "vfio-pci-v1", see linux/luo/vfio_pci.h
+ * @LUO_ABI_MAGIC_IOMMU: "iommu-v1", see linux/luo/iommu.h
+ * @LUO_ABI_MAGIC_IOMMU_DOMAIN: "iommu-domain-v1", see linux/luo/iommu.h
  */
 enum luo_abi_magic {
 	LUO_ABI_MAGIC_EXAMPLE		= 0x454f554c,	/* "LUOE" */
 	LUO_ABI_MAGIC_PCI		= 0x504f554c,	/* "LUOP" */
 	LUO_ABI_MAGIC_VFIO_PCI		= 0x564f554c,	/* "LUOV" */
+	LUO_ABI_MAGIC_IOMMU		= 0x494f554c,	/* "LUOI" */
+	LUO_ABI_MAGIC_IOMMU_DOMAIN	= 0x444f554c,	/* "LUOD" */
 };
 
 /**
@@ -191,11 +195,14 @@ struct luo_abi_array {
  * @LUO_ABI_TAG_FILE: a kind of file, the handler's compatible string
  * @LUO_ABI_TAG_FLB: shared state (FLB), its compatible string
  * @LUO_ABI_TAG_SUBTREE: a subtree of KHO that belongs to neither
+ * @LUO_ABI_TAG_PART: state that another tag's blob leads to, or a driver that it
+ *                    needs
  */
 enum luo_abi_tag_kind {
 	LUO_ABI_TAG_FILE		= 1,
 	LUO_ABI_TAG_FLB			= 2,
 	LUO_ABI_TAG_SUBTREE		= 3,
+	LUO_ABI_TAG_PART		= 4,
 };
 
 /**
