@@ -49,6 +49,7 @@ static int vfio_pci_write(struct luo_abi_state *state)
 		return -ENOSPC;
 
 	dev->pci_token = 0x101;
+	dev->iommu_token = 0x102;
 	dev->flags = LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
 		     LUO_VFIO_PCI_NEEDS_RESET | LUO_VFIO_PCI_NOINTXMASK;
 	dev->config_size = LUO_VFIO_PCI_CONFIG_SIZE +
@@ -85,8 +86,9 @@ static int vfio_pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 	for (int i = 0; i < LUO_VFIO_PCI_CONFIG_SIZE; i++)
 		sum += config.bytes[i];
 
-	luo_abi_say(text, "PCI's token %llx, flags %x, %u bytes of config space, %x in all\n",
-		    (unsigned long long)dev.pci_token, dev.flags,
+	luo_abi_say(text, "tokens %llx, %llx, flags %x, %u bytes of config space, %x in all\n",
+		    (unsigned long long)dev.pci_token,
+		    (unsigned long long)dev.iommu_token, dev.flags,
 		    dev.config_size, sum);
 	luo_abi_say(text, "BAR 0: %x, %llx+%llx; MSI-X in BAR %u at %x, %u bytes\n",
 		    dev.rbars[0], (unsigned long long)dev.bar_starts[0],

@@ -12,20 +12,26 @@
  * Preserve
  *   iommufd_liveupdate_preserve() makes the IOAS immutable and lists what it
  *   maps, as physically contiguous areas. Mapping and unmapping return -EBUSY
- *   until iommufd_liveupdate_unpreserve().
+ *   until iommufd_liveupdate_unpreserve(). If the device is behind an IOMMU the
+ *   list is kept with its page table, see drivers/iommu/iommu_liveupdate.c, else
+ *   by the caller.
  *
  * Freeze
- *   iommufd_liveupdate_check_preserved() compares each folio of the list with
- *   what KHO preserves. The list is still right because the IOAS is immutable,
- *   and sessions do not change during freeze. So the order in which memory and
- *   devices are preserved does not matter. A folio that was removed from its
- *   memfd after it was mapped is still mapped, but not preserved with the memfd.
- *   The check takes no lock of the IOAS, allocates nothing, and takes
- *   O(folios).
+ *   Each folio of the list is compared with what KHO preserves. The list is still
+ *   right because the IOAS is immutable, and sessions do not change during freeze.
+ *   So the order in which memory and devices are preserved does not matter. A
+ *   folio that was removed from its memfd after it was mapped is still mapped, but
+ *   not preserved with the memfd. The check takes no lock of the IOAS, allocates
+ *   nothing, and takes O(folios).
+ *
+ * Attach
+ *   A device that translates through the previous kernel's table can only be
+ *   attached to an HWPT that maps the same memory. Until then it goes on with that
+ *   table.
  *
  * Finish
- *   iommufd_liveupdate_check_mapped() checks that an area is mapped to the same
- *   memory again.
+ *   Without an IOMMU, iommufd_liveupdate_check_mapped() checks that an area is
+ *   mapped to the same memory again.
  *
  * Refused are areas that are no memory, for example dma-bufs of BARs.
  */
@@ -51,7 +57,7 @@ iommufd_liveupdate_hwpt(struct iommufd_device *idev)
 	attach = xa_load(&idev->igroup->pasid_attach, IOMMU_NO_PASID);
 	if (!attach)
 		return NULL;
-	if (!hwpt_is_paging(attach->hwpt))
+	if (!hwpt_is_paging(attach->hwpt) || attach->hwpt->fault)
 		return ERR_PTR(-EOPNOTSUPP);
 
 	return to_hwpt_paging(attach->hwpt);
@@ -107,11 +113,11 @@ static int iommufd_liveupdate_make_immutable(struct io_pagetable *iopt)
 static int iommufd_liveupdate_list_area(struct iommufd_device *idev,
 					struct iommu_domain *domain,
 					struct iopt_area *area,
-					iommufd_liveupdate_add_t add, void *data)
+					iommu_liveupdate_area_fn fn, void *data)
 {
 	unsigned long last = iopt_area_last_iova(area);
 	unsigned long iova = iopt_area_iova(area);
-	struct iommufd_liveupdate_area run = {
+	struct iommu_liveupdate_area run = {
 		.prot = area->iommu_prot & (IOMMU_READ | IOMMU_WRITE),
 	};
 	unsigned long length;
@@ -133,7 +139,7 @@ static int iommufd_liveupdate_list_area(struct iommufd_device *idev,
 		if (run.length && run.phys + run.length == phys) {
 			run.length += length;
 		} else {
-			rc = run.length ? add(data, &run) : 0;
+			rc = run.length ? fn(data, &run) : 0;
 			if (rc)
 				return rc;
 			run.iova = iova;
@@ -141,19 +147,45 @@ static int iommufd_liveupdate_list_area(struct iommufd_device *idev,
 			run.length = length;
 		}
 		if (length > last - iova)
-			return add(data, &run);
+			return fn(data, &run);
 		cond_resched();
 	}
+}
+
+struct iommufd_liveupdate_list {
+	struct iommufd_device *idev;
+	struct iommufd_hwpt_paging *hwpt;
+};
+
+static int iommufd_liveupdate_list(void *owner, iommu_liveupdate_area_fn fn,
+				   void *data)
+{
+	struct iommufd_liveupdate_list *list = owner;
+	struct io_pagetable *iopt = &list->hwpt->ioas->iopt;
+	struct iopt_area *area;
+	int rc = 0;
+
+	guard(rwsem_read)(&iopt->iova_rwsem);
+
+	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area && !rc;
+	     area = iopt_area_iter_next(area, 0, ULONG_MAX))
+		rc = iommufd_liveupdate_list_area(list->idev,
+						  list->hwpt->common.domain,
+						  area, fn, data);
+
+	return rc;
 }
 
 /**
  * iommufd_liveupdate_preserve - Make a device's IOAS immutable and list it
  * @idev: The device.
- * @add:  Called for each area, in ascending order of IOVA. It may allocate memory
- *        and must not call iommufd.
- * @data: First argument of @add.
+ * @fn:   Called for each area, in ascending order of IOVA, if the device is not
+ *        behind an IOMMU. It may allocate memory and must not call iommufd.
+ * @data: First argument of @fn.
+ * @tokenp: Set to the token of iommu_liveupdate_preserve(), or to 0 if the device
+ *        is not behind an IOMMU.
  *
- * A device that is not attached has no areas.
+ * A device that is not attached has no areas; behind an IOMMU it is refused.
  *
  * The caller does not attach, replace or detach the device before
  * iommufd_liveupdate_unpreserve().
@@ -161,39 +193,52 @@ static int iommufd_liveupdate_list_area(struct iommufd_device *idev,
  * Context: Process context. The caller serializes attaching and detaching.
  * Return: 0 on success. On failure the IOAS is as before:
  *         -EBUSY if something is being mapped or unmapped.
- *         -EOPNOTSUPP if an area is not memory (its IOVA is logged), or the
- *         device is attached to a nested HWPT.
- *         Any other errno is what @add returned.
+ *         -EOPNOTSUPP if an area is not memory (its IOVA is logged), the device is
+ *         attached to an HWPT that is nested or handles faults, or what
+ *         iommu_liveupdate_preserve() refuses.
+ *         -ENXIO if the device is behind an IOMMU and not attached.
+ *         Any other errno is what @fn or iommu_liveupdate_preserve() returned.
  */
 int iommufd_liveupdate_preserve(struct iommufd_device *idev,
-				iommufd_liveupdate_add_t add, void *data)
+				iommu_liveupdate_area_fn fn, void *data,
+				u64 *tokenp)
 {
-	struct iommufd_hwpt_paging *hwpt = iommufd_liveupdate_hwpt(idev);
+	struct iommufd_liveupdate_list list = {
+		.idev = idev,
+		.hwpt = iommufd_liveupdate_hwpt(idev),
+	};
+	bool translated = idev->igroup->group;
 	struct io_pagetable *iopt;
-	struct iopt_area *area;
 	int rc;
 
-	if (IS_ERR_OR_NULL(hwpt))
-		return PTR_ERR_OR_ZERO(hwpt);
+	*tokenp = 0;
+	if (!list.hwpt && translated) {
+		dev_info(idev->dev, "live update: not preserved: it is not attached to an IO address space\n");
+		return -ENXIO;
+	}
+	if (PTR_ERR_OR_ZERO(list.hwpt) == -EOPNOTSUPP)
+		dev_info(idev->dev, "live update: not preserved: its page table is nested or handles faults\n");
+	if (IS_ERR_OR_NULL(list.hwpt))
+		return PTR_ERR_OR_ZERO(list.hwpt);
 
-	iopt = &hwpt->ioas->iopt;
-	down_write(&iopt->iova_rwsem);
-	rc = iommufd_liveupdate_make_immutable(iopt);
-	downgrade_write(&iopt->iova_rwsem);
+	iopt = &list.hwpt->ioas->iopt;
+	scoped_guard(rwsem_write, &iopt->iova_rwsem)
+		rc = iommufd_liveupdate_make_immutable(iopt);
 	if (rc) {
-		up_read(&iopt->iova_rwsem);
 		dev_err(idev->dev,
 			"live update: not preserved: memory is being mapped or unmapped; try again\n");
 		return rc;
 	}
 
-	for (area = iopt_area_iter_first(iopt, 0, ULONG_MAX); area && !rc;
-	     area = iopt_area_iter_next(area, 0, ULONG_MAX))
-		rc = iommufd_liveupdate_list_area(idev, hwpt->common.domain,
-						  area, add, data);
-	up_read(&iopt->iova_rwsem);
+	if (translated)
+		rc = iommu_liveupdate_preserve(idev->dev,
+					       list.hwpt->common.domain,
+					       iommufd_liveupdate_list, &list,
+					       tokenp);
+	else
+		rc = iommufd_liveupdate_list(&list, fn, data);
 	if (rc)
-		iommufd_liveupdate_unpreserve(idev);
+		iommufd_liveupdate_unpreserve(idev, 0);
 
 	return rc;
 }
@@ -201,14 +246,17 @@ EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_preserve, "IOMMUFD");
 
 /**
  * iommufd_liveupdate_unpreserve - Undo iommufd_liveupdate_preserve()
- * @idev: The device, attached as at iommufd_liveupdate_preserve().
+ * @idev:  The device, attached as at iommufd_liveupdate_preserve().
+ * @token: The token from there.
  *
  * Context: As iommufd_liveupdate_preserve().
  */
-void iommufd_liveupdate_unpreserve(struct iommufd_device *idev)
+void iommufd_liveupdate_unpreserve(struct iommufd_device *idev, u64 token)
 {
 	struct iommufd_hwpt_paging *hwpt = iommufd_liveupdate_hwpt(idev);
 
+	if (token)
+		iommu_liveupdate_unpreserve(token);
 	if (IS_ERR_OR_NULL(hwpt))
 		return;
 
@@ -228,7 +276,7 @@ EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_unpreserve, "IOMMUFD");
  *          nothing.
  * Return: 0 if each folio of the area is preserved, else -EOPNOTSUPP.
  */
-int iommufd_liveupdate_check_preserved(const struct iommufd_liveupdate_area *area,
+int iommufd_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
 				       u64 *iova)
 {
 	phys_addr_t phys = area->phys, end = area->phys + area->length;
@@ -250,7 +298,7 @@ EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_check_preserved, "IOMMUFD");
 
 static int iommufd_liveupdate_check_iopt(struct io_pagetable *iopt,
 					 struct iommu_domain *domain,
-					 const struct iommufd_liveupdate_area *area,
+					 const struct iommu_liveupdate_area *area,
 					 u64 *iovap)
 {
 	u64 last = area->iova + area->length - 1;
@@ -292,7 +340,7 @@ static int iommufd_liveupdate_check_iopt(struct io_pagetable *iopt,
  * Return: 0 if all of the area is mapped as before, else -EBUSY.
  */
 int iommufd_liveupdate_check_mapped(struct iommufd_device *idev,
-				    const struct iommufd_liveupdate_area *area,
+				    const struct iommu_liveupdate_area *area,
 				    u64 *iova)
 {
 	struct iommufd_hwpt_paging *hwpt = iommufd_liveupdate_hwpt(idev);
@@ -305,3 +353,51 @@ int iommufd_liveupdate_check_mapped(struct iommufd_device *idev,
 					     hwpt->common.domain, area, iova);
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_check_mapped, "IOMMUFD");
+
+static int iommufd_liveupdate_check_area(void *data,
+					 const struct iommu_liveupdate_area *area)
+{
+	struct iommufd_liveupdate_list *list = data;
+	u64 iova;
+
+	if (!iommufd_liveupdate_check_iopt(&list->hwpt->ioas->iopt,
+					   list->hwpt->common.domain, area,
+					   &iova))
+		return 0;
+	dev_info_ratelimited(list->idev->dev, "live update: not attached: IOVA %#llx is not mapped to the memory it was mapped to; map it first\n",
+			     iova);
+
+	return -ENXIO;
+}
+
+/**
+ * iommufd_liveupdate_check_attach - Check what a running device is attached to
+ * @idev: A device that is about to be attached.
+ * @hwpt: The HWPT.
+ *
+ * Context: Process context. igroup->lock is held.
+ * Return: 0 if the device does not use the previous kernel's page table, or @hwpt
+ *         can take that one's place.
+ *         -ENXIO if @hwpt lacks an area, maps it elsewhere, or with less access; the
+ *         IOVA is logged.
+ *         Any other errno is from iommu_liveupdate_list_areas().
+ */
+int iommufd_liveupdate_check_attach(struct iommufd_device *idev,
+				    struct iommufd_hw_pagetable *hwpt)
+{
+	struct iommufd_liveupdate_list list = { .idev = idev };
+
+	lockdep_assert_held(&idev->igroup->lock);
+
+	if (!idev->igroup->group || !iommu_liveupdate_is_restored(idev->dev))
+		return 0;
+	if (!hwpt_is_paging(hwpt)) {
+		dev_info_ratelimited(idev->dev, "live update: not attached: a nested page table cannot take the place of the previous kernel's\n");
+		return -ENXIO;
+	}
+	list.hwpt = to_hwpt_paging(hwpt);
+
+	return iommu_liveupdate_list_areas(idev->dev,
+					   iommufd_liveupdate_check_area,
+					   &list);
+}

@@ -18,10 +18,14 @@
  * new kernel the same memory must be mapped at the same IOVAs before the session
  * can be finished, because finish may unpin memory.
  *
+ * Behind an IOMMU the device continues to use the page table of the previous kernel
+ * (drivers/iommu/iommu_liveupdate.c) until the user attaches it to one that maps the
+ * same memory. From then on the user may change the mappings.
+ *
  * Not preserved are resources of the VMM's process: eventfds, ioeventfds and
  * mappings of BARs.
  *
- * Refused are devices whose DMA is translated (no IOMMU can be preserved yet),
+ * Refused are devices behind an IOMMU whose driver does not support live update,
  * with interrupts enabled at the freeze, with VGA or vendor-specific regions,
  * with exported dma-bufs, in low power states, or with PASIDs.
  */
@@ -56,14 +60,17 @@ static bool vfio_pci_liveupdate_registered;
  * struct vfio_pci_outgoing - A device preserved for the next kernel
  * @writer: Writer of its blob.
  * @token:  Its token, from pci_liveupdate_preserve().
+ * @iommu_token: Its token from iommu_liveupdate_preserve(), 0 without an IOMMU.
  * @intx:   INTx was masked by the freeze, and must be unmasked by unfreeze.
- * @areas:  Array of &struct luo_vfio_pci_area: the memory mapped for it.
+ * @areas:  Array of &struct luo_vfio_pci_area: the memory mapped for it; empty
+ *          behind an IOMMU.
  * @last:   Iterator behind the last entry of @areas.
  * @nr_areas: Number of entries of @areas.
  */
 struct vfio_pci_outgoing {
 	struct luo_abi_writer writer;
 	u64 token;
+	u64 iommu_token;
 	bool intx;
 	struct kho_block_set areas;
 	struct kho_block_set_it last;
@@ -119,8 +126,6 @@ static bool vfio_pci_liveupdate_can_preserve(struct liveupdate_file_handler *fh,
 /* Return: NULL, or why the device can never be preserved. */
 static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *vdev)
 {
-	if (vfio_device_is_translated(&vdev->vdev))
-		return "its DMA is translated, and the IOMMU cannot be preserved";
 	if (vdev->has_vga || vdev->num_regions)
 		return "it has VGA or vendor-specific regions";
 	if (vdev->vdev.mig_ops || vdev->vdev.log_ops)
@@ -165,6 +170,7 @@ static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
 	struct pci_dev *pdev = vdev->pdev;
 
 	dev->pci_token = vdev->outgoing->token;
+	dev->iommu_token = vdev->outgoing->iommu_token;
 	dev->config_size = pdev->cfg_size;
 	if (vdev->reset_works)
 		dev->flags |= LUO_VFIO_PCI_RESET_WORKS;
@@ -257,7 +263,7 @@ static int vfio_pci_liveupdate_write(struct vfio_pci_core_device *vdev)
 }
 
 static int vfio_pci_liveupdate_add_area(void *data,
-					const struct iommufd_liveupdate_area *area)
+					const struct iommu_liveupdate_area *area)
 {
 	struct vfio_pci_outgoing *outgoing = data;
 	struct luo_vfio_pci_area *to;
@@ -282,9 +288,9 @@ static int vfio_pci_liveupdate_add_area(void *data,
 }
 
 static void vfio_pci_liveupdate_get_area(const struct luo_vfio_pci_area *from,
-					 struct iommufd_liveupdate_area *area)
+					 struct iommu_liveupdate_area *area)
 {
-	*area = (struct iommufd_liveupdate_area) {
+	*area = (struct iommu_liveupdate_area) {
 		.iova = from->iova,
 		.length = from->length,
 		.phys = from->phys,
@@ -303,7 +309,8 @@ static int vfio_pci_liveupdate_list_areas(struct vfio_pci_core_device *vdev,
 
 	kho_block_set_init(&outgoing->areas, sizeof(struct luo_vfio_pci_area));
 	err = iommufd_liveupdate_preserve(vdev->vdev.iommufd_device,
-					  vfio_pci_liveupdate_add_area, outgoing);
+					  vfio_pci_liveupdate_add_area, outgoing,
+					  &outgoing->iommu_token);
 	if (err == -ENOSPC)
 		pci_err(vdev->pdev, "live update: not preserved: the memory mapped for it is too fragmented, use transparent huge pages\n");
 	if (err)
@@ -314,7 +321,7 @@ static int vfio_pci_liveupdate_list_areas(struct vfio_pci_core_device *vdev,
 
 static int vfio_pci_liveupdate_check_areas(struct vfio_pci_core_device *vdev)
 {
-	struct iommufd_liveupdate_area area;
+	struct iommu_liveupdate_area area;
 	struct luo_vfio_pci_area *from;
 	struct kho_block_set_it it;
 	u64 iova;
@@ -393,7 +400,8 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	return 0;
 
 out_areas:
-	iommufd_liveupdate_unpreserve(vdev->vdev.iommufd_device);
+	iommufd_liveupdate_unpreserve(vdev->vdev.iommufd_device,
+				      outgoing->iommu_token);
 	kho_block_set_destroy(&outgoing->areas);
 out_blob:
 	kho_unpreserve_free(blob);
@@ -423,7 +431,8 @@ static void vfio_pci_liveupdate_unpreserve(struct liveupdate_file_op_args *args)
 	vdev->vdev.liveupdate_outgoing = false;
 	pci_liveupdate_unpreserve(vdev->pdev);
 	luo_abi_end(&outgoing->writer);
-	iommufd_liveupdate_unpreserve(vdev->vdev.iommufd_device);
+	iommufd_liveupdate_unpreserve(vdev->vdev.iommufd_device,
+				      outgoing->iommu_token);
 	kho_block_set_destroy(&outgoing->areas);
 	kho_unpreserve_free(phys_to_virt(args->serialized_data));
 	kfree(outgoing);
@@ -577,6 +586,20 @@ static void vfio_pci_liveupdate_release(u64 data)
 	luo_abi_release(&r);
 }
 
+/* For a file that was not retrieved. Return: 0 if its blob cannot be read. */
+static u64 vfio_pci_liveupdate_iommu_token(u64 data)
+{
+	struct luo_vfio_pci_device dev;
+	struct luo_abi_reader r;
+
+	if (luo_abi_open(&r, &vfio_pci_liveupdate_format, data))
+		return 0;
+	luo_abi_get(luo_abi_next(&r, NULL, LUO_VFIO_PCI_DEVICE), &dev,
+		    sizeof(dev));
+
+	return dev.iommu_token;
+}
+
 static const char *vfio_pci_liveupdate_differs(struct pci_dev *pdev,
 					       const struct luo_vfio_pci_device *dev)
 {
@@ -587,6 +610,24 @@ static const char *vfio_pci_liveupdate_differs(struct pci_dev *pdev,
 		    pci_resource_len(pdev, i) != dev->bar_sizes[i])
 			return "its BARs have changed";
 	}
+
+	return NULL;
+}
+
+/* Return: NULL, or why the addresses of the device's DMA have another meaning. */
+static const char *
+vfio_pci_liveupdate_translation_differs(struct vfio_pci_core_device *vdev,
+					const struct luo_vfio_pci_device *dev)
+{
+	bool translated = vfio_device_is_translated(&vdev->vdev);
+
+	if (translated && !dev->iommu_token)
+		return "its DMA is translated now and was not before, boot with the IOMMU off";
+	if (!translated && dev->iommu_token)
+		return "its DMA was translated and is not now, boot with the IOMMU on";
+	if (dev->iommu_token &&
+	    !iommu_liveupdate_is_incoming(&vdev->pdev->dev, dev->iommu_token))
+		return "its translation was not taken over";
 
 	return NULL;
 }
@@ -608,8 +649,7 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 	if (!vdev)
 		return ERR_PTR(-EAGAIN);
 
-	why = vfio_device_is_translated(&vdev->vdev) ?
-	      "its DMA is translated now but was not before the kexec, boot with the IOMMU off" :
+	why = vfio_pci_liveupdate_translation_differs(vdev, &incoming->dev) ?:
 	      vfio_pci_liveupdate_differs(pdev, &incoming->dev);
 	if (why) {
 		pci_err(pdev, "live update: cannot be retrieved: %s\n", why);
@@ -637,12 +677,6 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	struct file *file;
 	int err;
 
-	/* As for open() of a noiommu cdev. */
-	if (!capable(CAP_SYS_RAWIO)) {
-		pr_info("live update: retrieving a noiommu device requires CAP_SYS_RAWIO\n");
-		return -EPERM;
-	}
-
 	/* -EAGAIN: the call can be repeated when memory is available. */
 	incoming = kvzalloc_obj(*incoming);
 	if (!incoming)
@@ -651,6 +685,13 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	err = vfio_pci_liveupdate_read(incoming, args->serialized_data);
 	if (err)
 		goto out_free;
+
+	/* As for open() of a noiommu cdev. */
+	if (!incoming->dev.iommu_token && !capable(CAP_SYS_RAWIO)) {
+		pr_info("live update: retrieving a noiommu device requires CAP_SYS_RAWIO\n");
+		err = -EPERM;
+		goto out_free;
+	}
 
 	pdev = pci_liveupdate_get(incoming->dev.pci_token);
 	if (IS_ERR(pdev)) {
@@ -920,7 +961,7 @@ static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
 {
 	struct vfio_pci_core_device *vdev = incoming->vdev;
 	struct luo_abi_reader *r = &incoming->reader;
-	struct iommufd_liveupdate_area area;
+	struct iommu_liveupdate_area area;
 	struct luo_vfio_pci_area from;
 	struct luo_abi_array_it it;
 	u64 iova;
@@ -948,7 +989,11 @@ static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 	/* Called only for a file that was retrieved and is in use. */
 	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
 
-	return incoming->adopted && incoming->vdev->vdev.iommufd_attached &&
+	if (!incoming->adopted || !incoming->vdev->vdev.iommufd_attached)
+		return false;
+
+	/* Behind an IOMMU attaching has checked that. */
+	return incoming->dev.iommu_token ||
 	       vfio_pci_liveupdate_is_mapped(incoming);
 }
 
@@ -971,6 +1016,9 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 		vdev->incoming = NULL;
 	}
 
+	/* A device that its user has not attached is stopped. */
+	iommu_liveupdate_finish(incoming ? incoming->dev.iommu_token :
+				vfio_pci_liveupdate_iommu_token(args->serialized_data));
 	pci_liveupdate_finish(token);
 
 	/* An abandoned device is reprobed and gets a new vdev. */
@@ -1008,6 +1056,20 @@ static struct liveupdate_file_handler vfio_pci_liveupdate_handler = {
 	.tag = &vfio_pci_liveupdate_tag,
 };
 
+static int vfio_pci_liveupdate_register(void)
+{
+	int err;
+
+	err = pci_liveupdate_register(&vfio_pci_liveupdate_handler);
+	if (err)
+		return err;
+	err = iommu_liveupdate_register(&vfio_pci_liveupdate_handler);
+	if (err)
+		pci_liveupdate_unregister(&vfio_pci_liveupdate_handler);
+
+	return err;
+}
+
 /**
  * vfio_pci_liveupdate_init - Allow the files of a driver's devices to be preserved
  * @driver: The driver. Not registered yet: registering it binds running devices.
@@ -1032,7 +1094,7 @@ void vfio_pci_liveupdate_init(struct pci_driver *driver,
 
 	err = liveupdate_register_file_handler(&vfio_pci_liveupdate_handler);
 	if (!err) {
-		err = pci_liveupdate_register(&vfio_pci_liveupdate_handler);
+		err = vfio_pci_liveupdate_register();
 		if (err)
 			liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
 	}
@@ -1048,6 +1110,7 @@ void vfio_pci_liveupdate_exit(void)
 {
 	if (!vfio_pci_liveupdate_registered)
 		return;
+	iommu_liveupdate_unregister(&vfio_pci_liveupdate_handler);
 	pci_liveupdate_unregister(&vfio_pci_liveupdate_handler);
 	liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
 }

@@ -30,24 +30,26 @@ static_assert(LUO_VFIO_PCI_BARS == 0x6);
 
 static_assert(LUO_VFIO_PCI_RBARS == 0x7);
 
-static_assert(sizeof(struct luo_vfio_pci_device) == 152);
+static_assert(sizeof(struct luo_vfio_pci_device) == 160);
 static_assert(offsetof(struct luo_vfio_pci_device, pci_token) == 0);
 static_assert(sizeof_field(struct luo_vfio_pci_device, pci_token) == 8);
-static_assert(offsetof(struct luo_vfio_pci_device, flags) == 8);
+static_assert(offsetof(struct luo_vfio_pci_device, iommu_token) == 8);
+static_assert(sizeof_field(struct luo_vfio_pci_device, iommu_token) == 8);
+static_assert(offsetof(struct luo_vfio_pci_device, flags) == 16);
 static_assert(sizeof_field(struct luo_vfio_pci_device, flags) == 4);
-static_assert(offsetof(struct luo_vfio_pci_device, config_size) == 12);
+static_assert(offsetof(struct luo_vfio_pci_device, config_size) == 20);
 static_assert(sizeof_field(struct luo_vfio_pci_device, config_size) == 4);
-static_assert(offsetof(struct luo_vfio_pci_device, rbars) == 16);
+static_assert(offsetof(struct luo_vfio_pci_device, rbars) == 24);
 static_assert(sizeof_field(struct luo_vfio_pci_device, rbars) == 28);
-static_assert(offsetof(struct luo_vfio_pci_device, msix_bar) == 44);
+static_assert(offsetof(struct luo_vfio_pci_device, msix_bar) == 52);
 static_assert(sizeof_field(struct luo_vfio_pci_device, msix_bar) == 4);
-static_assert(offsetof(struct luo_vfio_pci_device, msix_offset) == 48);
+static_assert(offsetof(struct luo_vfio_pci_device, msix_offset) == 56);
 static_assert(sizeof_field(struct luo_vfio_pci_device, msix_offset) == 4);
-static_assert(offsetof(struct luo_vfio_pci_device, msix_size) == 52);
+static_assert(offsetof(struct luo_vfio_pci_device, msix_size) == 60);
 static_assert(sizeof_field(struct luo_vfio_pci_device, msix_size) == 4);
-static_assert(offsetof(struct luo_vfio_pci_device, bar_starts) == 56);
+static_assert(offsetof(struct luo_vfio_pci_device, bar_starts) == 64);
 static_assert(sizeof_field(struct luo_vfio_pci_device, bar_starts) == 48);
-static_assert(offsetof(struct luo_vfio_pci_device, bar_sizes) == 104);
+static_assert(offsetof(struct luo_vfio_pci_device, bar_sizes) == 112);
 static_assert(sizeof_field(struct luo_vfio_pci_device, bar_sizes) == 48);
 
 static_assert(LUO_VFIO_PCI_CONFIG_SIZE == 0x100);

@@ -20,7 +20,7 @@ LUO_TAG(vfio_pci_liveupdate_tag,
 	.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
 
 static const struct luo_abi_field vfio_pci_device_fields[] = {
-	LUO_ABI_FIELDS(struct luo_vfio_pci_device, pci_token, pci_token),
+	LUO_ABI_FIELDS(struct luo_vfio_pci_device, pci_token, iommu_token),
 	LUO_ABI_FLAGS(struct luo_vfio_pci_device, flags,
 		      LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
 		      LUO_VFIO_PCI_NO_INTX | LUO_VFIO_PCI_NEEDS_RESET |
@@ -47,7 +47,7 @@ static const struct luo_abi_field vfio_pci_area_fields[] = {
 static const struct luo_abi_type vfio_pci_liveupdate_types[] = {
 	{
 		LUO_ABI_TYPE(LUO_VFIO_PCI_DEVICE, struct luo_vfio_pci_device,
-			     152, vfio_pci_device_fields),
+			     160, vfio_pci_device_fields),
 		.needs = LUO_ABI_ALWAYS,
 		.min = 1,
 		.max = 1,

@@ -21,7 +21,8 @@
  * @LUO_VFIO_PCI_EXTENDED: &struct luo_vfio_pci_extended, one if the device has
  *                         extended configuration space.
  * @LUO_VFIO_PCI_AREAS: An array of &struct luo_vfio_pci_area, one. It is empty
- *                      if the device was not attached to an IO address space.
+ *                      if the device was not attached to an IO address space, or
+ *                      is behind an IOMMU.
  */
 enum luo_vfio_pci_record {
 	LUO_VFIO_PCI_DEVICE		= LUO_ABI_RECORD_MANDATORY | 1,
@@ -64,6 +65,10 @@ enum luo_vfio_pci_flags {
  *
  * @pci_token: Token of the function, from pci_liveupdate_preserve(); opaque to
  *             VFIO. The reader refuses 0.
+ * @iommu_token: Token of the device's translation, from iommu_liveupdate_preserve(),
+ *               0 if its DMA is not translated; opaque to VFIO. The reader refuses a
+ *               device whose DMA is translated now and was not, or the other way
+ *               round: its addresses would have another meaning.
  * @flags: enum luo_vfio_pci_flags. The reader refuses unknown flags.
  * @config_size: Size of configuration space in bytes, 256 or 4096. The user relies
  *               on it. The reader refuses a size other than that of the device.
@@ -83,6 +88,7 @@ enum luo_vfio_pci_flags {
  */
 struct luo_vfio_pci_device {
 	__u64	pci_token;
+	__u64	iommu_token;
 	__u32	flags;
 	__u32	config_size;
 	__u32	rbars[LUO_VFIO_PCI_RBARS];
