@@ -120,12 +120,13 @@ small_tree()
 	local dir=$1 path
 
 	rm -rf "$dir"
-	for path in $LUO drivers/pci drivers/vfio/pci include/uapi/linux \
+	for path in $LUO drivers/pci drivers/iommu drivers/vfio/pci include/uapi/linux \
 		include/linux/kho/abi "${ABI#"$TREE"/}"; do
 		mkdir -p "$dir/$path"
 	done
 	cp -r "$TREE/$LUO"/{luo_abi*.[ch],kho_block.c,kexec_handover_internal.h,golden} "$dir/$LUO/"
 	cp "$TREE"/drivers/pci/liveupdate_wire.[ch] "$dir/drivers/pci/"
+	cp "$TREE"/drivers/iommu/iommu_liveupdate_wire.[ch] "$dir/drivers/iommu/"
 	cp "$TREE"/drivers/vfio/pci/vfio_pci_liveupdate_wire.[ch] "$dir/drivers/vfio/pci/"
 	cp -r "$TREE/include/uapi/linux/luo" "$TREE/include/uapi/linux/pci_regs.h" \
 		"$dir/include/uapi/linux/"
@@ -140,6 +141,7 @@ wire_of()
 {
 	grep -lE "LUO_ABI_FIELDS\(struct $1," "$GROWN/$LUO/luo_abi_example.c" \
 		"$GROWN/drivers/pci/liveupdate_wire.c" \
+		"$GROWN/drivers/iommu/iommu_liveupdate_wire.c" \
 		"$GROWN/drivers/vfio/pci/vfio_pci_liveupdate_wire.c"
 }
 
@@ -174,7 +176,7 @@ declare_field()
 
 	# A tag without features gets one.
 	grep -q '^\t*\.incompat = ' "$wire" ||
-		sed -i -E '0,/^\t\.magic = /s//\t.incompat = 1,\n&/' "$wire"
+		sed -i -E 's/^\t\.magic = /\t.incompat = 1,\n&/' "$wire"
 	awk -v type="$1" '
 	index($0, "(struct " type ",") && /^\tLUO_ABI_(FIELDS|FLAGS|VALUES|APPENDED|RESERVED)\(/ { last = NR }
 	/^};/ && last && !done { print "\tLUO_ABI_APPENDED(struct " type ", appended, 1),"; done = 1 }
@@ -227,7 +229,7 @@ grow()
 	while read -r type; do
 		grow_struct "$type"
 	done < <(sed -nE 's/^struct (luo_\w+) \{/\1/p' \
-		"$TREE"/include/uapi/linux/luo/{example,pci,vfio_pci}.h)
+		"$TREE"/include/uapi/linux/luo/{example,pci,iommu,vfio_pci}.h)
 	grow_common luo_abi_header 's/^\t\t\.arch\t\t= /\t\t.appended = 42,\n&/'
 	sed -i -E '/^\t\*w->blob = head;/{ h; d }; /^\tw->blob->crc = /G' "$GROWN/$LUO/luo_abi.c"
 	good "luo_abi_header: control: a checksum before the header is wrong" \

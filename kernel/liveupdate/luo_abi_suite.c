@@ -25,6 +25,10 @@ const struct luo_abi_suite *const luo_abi_suites[] = {
 	&luo_abi_pci_suite,
 	&luo_abi_pci_registers_suite,
 #endif
+#if IS_ENABLED(CONFIG_IOMMU_LIVEUPDATE)
+	&luo_abi_iommu_suite,
+	&luo_abi_iommu_domain_suite,
+#endif
 #if IS_BUILTIN(CONFIG_VFIO_PCI_CORE) && IS_ENABLED(CONFIG_VFIO_PCI_LIVEUPDATE)
 	&luo_abi_vfio_pci_suite,
 #endif

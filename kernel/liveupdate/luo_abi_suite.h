@@ -53,7 +53,7 @@ struct kho_block_set *luo_abi_state_array(struct luo_abi_state *state,
  * struct luo_abi_golden - A blob as a version of the kernel wrote it.
  * @name: The tag and its version.
  * @data: The output of luo_abi_image_save().
- * @size: Size of @data in bytes, 8 KiB at most.
+ * @size: Size of @data in bytes, 12 KiB at most.
  * @text: What a reader reads, see &luo_abi_suite.read.
  */
 struct luo_abi_golden {
@@ -94,6 +94,8 @@ struct luo_abi_suite {
 extern const struct luo_abi_suite luo_abi_example_suite;
 extern const struct luo_abi_suite luo_abi_pci_suite;
 extern const struct luo_abi_suite luo_abi_pci_registers_suite;
+extern const struct luo_abi_suite luo_abi_iommu_suite;
+extern const struct luo_abi_suite luo_abi_iommu_domain_suite;
 extern const struct luo_abi_suite luo_abi_vfio_pci_suite;
 
 extern const struct luo_abi_suite *const luo_abi_suites[];

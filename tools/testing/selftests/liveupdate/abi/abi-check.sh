@@ -24,6 +24,7 @@ LAYOUTS='
 kernel/liveupdate/luo_abi_layout	abi
 kernel/liveupdate/luo_example_layout	example
 drivers/pci/liveupdate_layout	pci
+drivers/iommu/iommu_liveupdate_layout	iommu vtd
 drivers/vfio/pci/vfio_pci_liveupdate_layout	vfio_pci
 '
 

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Sourced after lib-live.sh by declarations of runs with a device behind VT-d, in
+# legacy mode. lu_vmm --fault makes the device fault once before anything is
+# counted, which proves that later faults would be seen.
+. "$TESTS/lib-dmar-faults.sh"
+iommu intel-iommu,intremap=on
+append intel_iommu=on,sm_off 'memmap=16M$0x40000000'
+
+# All the time, through the right table, and to where it leads.
+translated()
+{
+	expect translation_disabled == 0
+	expect iommu_faults.device == 0
+	expect iommu_faults.others == 0
+	expect canary_damaged == 0
+}
