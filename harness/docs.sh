@@ -17,11 +17,11 @@ mkdir -p "$PAGES" "$OUT"
 cp "$TREE"/Documentation/core-api/liveupdate*.rst "$PAGES/"
 cp -r "$TREE/Documentation/core-api/kho" "$PAGES/"
 cp "$TREE/Documentation/PCI/liveupdate.rst" "$PAGES/pci-liveupdate.rst"
-cp "$TREE/Documentation/driver-api/vfio-pci-liveupdate.rst" "$PAGES/"
+cp "$TREE"/Documentation/driver-api/*liveupdate.rst "$PAGES/"
 # Links to pages that are not built here.
 sed -i -E '/mm\/memfd_preservation|userspace-api|admin-guide/d; s|/core-api/kho/index|kho/index|
 	s|/core-api/liveupdate|liveupdate|; s|Documentation/[A-Za-z/-]*/(sysfs-[a-z-]*)|\1|' "$PAGES"/*.rst "$PAGES"/kho/*.rst
-printf 'Live update\n===========\n\n.. toctree::\n\n   liveupdate\n   liveupdate-abi\n   pci-liveupdate\n   vfio-pci-liveupdate\n   kho/index\n' >"$PAGES/index.rst"
+printf 'Live update\n===========\n\n.. toctree::\n\n   liveupdate\n   liveupdate-abi\n   pci-liveupdate\n   vfio-pci-liveupdate\n   iommu-liveupdate\n   kho/index\n' >"$PAGES/index.rst"
 
 # The kernel's scripts need the modules of Debian's python.
 PATH=/usr/bin:/bin make -C "$TREE" O="$OUT" SPHINXDIRS=liveupdate-check \
