@@ -492,7 +492,7 @@ static void after(void)
 #define PATTERN		0xabcdef0123456789ull
 #define BLOCK		(4ul << 20)
 /* For this kernel. */
-#define SPARE		(96ul << 20)
+#define SPARE		(48ul << 20)
 
 static void hog(unsigned int seconds)
 {
