@@ -1,39 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /**
- * DOC: DMA translation that goes on across a live update
+ * DOC: DMA translation across a live update
  *
  * A device that keeps running while the kernel is replaced needs its translation
- * all the time. The table that it uses, made by the old kernel, stays in memory and
- * in use until the device's owner has made another one in the new kernel: with
- * iommufd, from its preserved memory, with the calls it makes after any start.
- * Attaching that is a hitless replace of the old table, and from then on
- * everything is ordinary.
+ * all the time. The page table that it uses, built by the old kernel, stays in use
+ * until the owner of the device attaches another one in the new kernel. The owner
+ * builds that one with iommufd from its preserved memory, as after any start.
+ * Attaching it is a hitless replace of the old page table.
  *
  * Old kernel
- *   iommu_liveupdate_preserve() preserves all pages of the table, and describes
- *   them and what is mapped in a blob that is completed at once. What is left for
- *   the freeze is one entry per device. iommufd sees to it that nothing is mapped
- *   or unmapped meanwhile. When the driver of the unit is shut down translation
- *   stays on, and whatever is not preserved is blocked.
+ *   iommu_liveupdate_preserve() preserves all pages of the page table. It serializes
+ *   the list of pages and of mapped areas to a blob of its own, which is sealed at
+ *   once. Only one entry per device is left for the freeze. iommufd refuses to map
+ *   or unmap until then. When the driver of the unit is shut down, translation stays
+ *   enabled, and all devices that are not preserved are blocked.
  *
  * New kernel
- *   The driver of a unit takes it over before anything can switch translation off,
- *   and copies the entries of the attachments into tables of its own. A device of
- *   these gets a *restored domain*, of the type IOMMU_DOMAIN_RESTORED: it stands for
- *   the old kernel's table, which cannot be changed. The group stays on it, or
- *   returns to it, whenever its owner has no domain of its own attached, until the
- *   owner's session is finished. The work at boot does not depend on the size of
- *   tables.
+ *   The driver of a unit takes it over before anything can disable translation, and
+ *   copies the entries of the attachments to its own tables. Each of these devices
+ *   gets a *restored domain*, of the type IOMMU_DOMAIN_RESTORED: it represents the
+ *   old kernel's page table, which cannot be changed. Until the session of the owner
+ *   is finished, the group is attached to it whenever the owner has not attached a
+ *   domain. The work at boot does not depend on the size of page tables.
  *
- * If a unit or an entry cannot be taken over, the devices that use it are stopped
- * by PCI first, see pci_liveupdate_fail(); then it is as in any other boot.
+ * If a unit or an entry cannot be taken over, PCI stops the devices that use it
+ * first, see pci_liveupdate_fail(). Then the unit is initialized as usual.
  *
- * The table's pages are freed when the last file of any session is finished. Pages
- * that may still be in use, or that are not described intact, are never freed.
+ * The pages of the old page tables are freed when the last file of all sessions is
+ * finished. Pages that may still be in use, and pages whose list is damaged, are
+ * never freed.
  *
- * Refused are devices with more than one requester ID, and those with regions
- * that must be mapped one to one (IOMMU_RESV_DIRECT). Others may have such regions
- * in the same unit, and are blocked from shutdown until they are probed.
+ * Devices with more than one requester ID are refused, and devices with regions that
+ * must be mapped one to one (IOMMU_RESV_DIRECT). Other devices of the unit with such
+ * regions are blocked from shutdown until they are probed.
  */
 
 #include <linux/cleanup.h>
@@ -143,6 +142,20 @@ static u64 iommu_liveupdate_dev_sbdf(struct device *dev)
 
 	return iommu_liveupdate_sbdf(pci_domain_nr(pdev->bus),
 				     pci_dev_id(pdev));
+}
+
+static void iommu_liveupdate_get_area(const struct luo_iommu_area *from,
+				      struct iommu_liveupdate_area *area)
+{
+	*area = (struct iommu_liveupdate_area) {
+		.iova = from->iova,
+		.length = from->length,
+		.phys = from->phys,
+	};
+	if (from->access & LUO_IOMMU_READ)
+		area->prot |= IOMMU_READ;
+	if (from->access & LUO_IOMMU_WRITE)
+		area->prot |= IOMMU_WRITE;
 }
 
 /* --- the old kernel: a table */
@@ -453,7 +466,7 @@ static void iommu_outgoing_shrink(void)
 }
 
 /**
- * iommu_liveupdate_preserve - Let a device's translation go on
+ * iommu_liveupdate_preserve - Preserve the translation of a device
  * @dev:    The device.
  * @domain: What it is attached to, with its whole group. It stays attached, and
  *          nothing is mapped or unmapped, until iommu_liveupdate_unpreserve().
@@ -568,12 +581,22 @@ static void iommu_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
 	iommu_outgoing.blob = NULL;
 }
 
-/*
+/**
+ * iommu_liveupdate_check_preserved - Check that an area survives the kexec
+ * @area: An area that is mapped for a preserved device.
+ * @iova: Set to the first IOVA of which the memory is not preserved.
+ *
  * A folio that was removed from its memfd after it was mapped is still mapped, but
  * not preserved with the memfd.
+ *
+ * The answer holds as long as nothing is unpreserved.
+ *
+ * Context: Process context. Takes the lock of KHO's radix tree; allocates
+ *          nothing.
+ * Return: 0 if each folio of the area is preserved, else -EOPNOTSUPP.
  */
-static int iommu_outgoing_check_area(struct iommu_outgoing_domain *domain,
-				     const struct luo_iommu_area *area)
+int iommu_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
+				     u64 *iova)
 {
 	phys_addr_t phys = area->phys, end = area->phys + area->length;
 	struct folio *folio;
@@ -581,8 +604,7 @@ static int iommu_outgoing_check_area(struct iommu_outgoing_domain *domain,
 	while (phys < end) {
 		folio = pfn_folio(PHYS_PFN(phys));
 		if (!kho_folio_is_preserved(folio)) {
-			pr_err("iommu: live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
-			       area->iova + (phys - area->phys));
+			*iova = area->iova + (phys - area->phys);
 			return -EOPNOTSUPP;
 		}
 		phys = PFN_PHYS(folio_pfn(folio)) + folio_size(folio);
@@ -591,18 +613,25 @@ static int iommu_outgoing_check_area(struct iommu_outgoing_domain *domain,
 
 	return 0;
 }
+EXPORT_SYMBOL_GPL(iommu_liveupdate_check_preserved);
 
 static int iommu_outgoing_check_domain(struct iommu_outgoing_domain *domain)
 {
-	struct luo_iommu_area *area;
+	struct iommu_liveupdate_area area;
+	struct luo_iommu_area *from;
 	struct kho_block_set_it it;
+	u64 iova;
 	int err;
 
 	kho_block_set_it_init(&it, &domain->areas);
-	while ((area = kho_block_set_it_read_entry(&it))) {
-		err = iommu_outgoing_check_area(domain, area);
-		if (err)
+	while ((from = kho_block_set_it_read_entry(&it))) {
+		iommu_liveupdate_get_area(from, &area);
+		err = iommu_liveupdate_check_preserved(&area, &iova);
+		if (err) {
+			pr_err("iommu: live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
+			       iova);
 			return err;
+		}
 	}
 
 	return 0;
@@ -645,7 +674,7 @@ static void iommu_outgoing_write(void)
 		iommu_outgoing_freeze_attachment(att,
 						 kho_block_set_it_reserve_entry(&it));
 
-	/* The drivers have filled in the units meanwhile. */
+	/* The calls above have filled in the units. */
 	kho_block_set_it_init(&it, &iommu_outgoing.unit_blocks);
 	list_for_each_entry(unit, &iommu_outgoing.units, list) {
 		struct luo_iommu_unit *wire = kho_block_set_it_reserve_entry(&it);
@@ -699,7 +728,7 @@ static void iommu_liveupdate_flb_unfreeze(struct liveupdate_flb_op_args *args)
 	iommu_liveupdate_thaw();
 }
 
-/* --- the new kernel: what was handed over */
+/* --- the new kernel: reading preserved state */
 
 static struct iommu_liveupdate_unit *iommu_incoming_unit(u32 number)
 {
@@ -890,9 +919,9 @@ static int __init iommu_liveupdate_init(void)
 	if (!err)
 		return 0;
 	iommu_incoming.unread = true;
-	pr_err("iommu: live update: what was preserved cannot be read (%pe), all preserved devices are stopped; their VMs must be restarted\n",
+	pr_err("iommu: live update: preserved state cannot be read (%pe), all preserved devices are stopped; their VMs must be restarted\n",
 	       ERR_PTR(err));
-	pci_liveupdate_fail_all("what was preserved about its IOMMU cannot be read");
+	pci_liveupdate_fail_all("the preserved state of its IOMMU cannot be read");
 
 	return 0;
 }
@@ -1004,7 +1033,7 @@ void iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
 	}
 }
 
-/* A unit without a driver goes on translating. It needs its tables for ever. */
+/* A unit without a driver continues to use its tables: they are never freed. */
 static int __init iommu_liveupdate_scanned(void)
 {
 	struct iommu_liveupdate_attachment *att;
@@ -1097,20 +1126,6 @@ iommu_incoming_open(struct iommu_liveupdate_domain *domain)
 	return domain->err ? ERR_PTR(domain->err) : r;
 }
 
-static void iommu_incoming_get_area(const struct luo_iommu_area *from,
-				    struct iommu_liveupdate_area *area)
-{
-	*area = (struct iommu_liveupdate_area) {
-		.iova = from->iova,
-		.length = from->length,
-		.phys = from->phys,
-	};
-	if (from->access & LUO_IOMMU_READ)
-		area->prot |= IOMMU_READ;
-	if (from->access & LUO_IOMMU_WRITE)
-		area->prot |= IOMMU_WRITE;
-}
-
 static int iommu_incoming_list_areas(struct iommu_liveupdate_domain *domain,
 				     iommu_liveupdate_area_fn fn, void *data)
 {
@@ -1125,7 +1140,7 @@ static int iommu_incoming_list_areas(struct iommu_liveupdate_domain *domain,
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_IOMMU_AREAS));
 	while (luo_abi_array_next(&it, &from, sizeof(from))) {
-		iommu_incoming_get_area(&from, &area);
+		iommu_liveupdate_get_area(&from, &area);
 		err = fn(data, &area);
 		if (err)
 			return err;
@@ -1136,7 +1151,7 @@ static int iommu_incoming_list_areas(struct iommu_liveupdate_domain *domain,
 }
 
 /**
- * iommu_liveupdate_is_incoming - Check whether a device's translation goes on
+ * iommu_liveupdate_is_incoming - Check whether a translation was taken over
  * @dev:   The device.
  * @token: The token of the previous kernel's iommu_liveupdate_preserve().
  *
@@ -1258,7 +1273,7 @@ static void iommu_incoming_detach(struct iommu_liveupdate_attachment *att)
 			dev = get_device(att->dev);
 	}
 	if (dev)
-		iommu_group_forget_restored(dev);
+		iommu_group_end_restored(dev);
 
 	scoped_guard(mutex, &iommu_incoming_lock) {
 		list_for_each_entry(other, &iommu_incoming.attachments, list) {
@@ -1363,8 +1378,9 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 	guard(mutex)(&iommu_incoming_lock);
 
 	list_for_each_entry(domain, &iommu_incoming.domains, list) {
-		if (domain->restored)
-			domain->ops->free_domain(domain->restored);
+		if (domain->restored &&
+		    !domain->ops->free_domain(domain->restored))
+			continue;
 		if (!iommu_incoming_domain_is_used(domain))
 			iommu_incoming_free_tables(domain);
 	}

@@ -25,7 +25,7 @@ struct iommu_liveupdate_unit;
  *              Fills in &luo_iommu_unit.base.
  * @unpreserve: Undo @preserve.
  * @freeze:     Serialize a device's entry, and what identifies the unit's tables.
- *              From here until @unfreeze the unit goes on translating when the
+ *              From here until @unfreeze the unit continues to translate when the
  *              driver is shut down. Allocates nothing and does not fail.
  * @unfreeze:   Undo @freeze.
  * @list_tables: Call @fn with the virtual address of each part of @domain's
@@ -34,8 +34,8 @@ struct iommu_liveupdate_unit;
  *              previous kernel's table, without writing to the hardware.
  *              Return NULL if it does not.
  * @clear:      Remove the entry of an attachment that @restore was not called for.
- * @free_domain: Free a restored domain that no device is attached to, but not its
- *              table.
+ * @free_domain: Free a restored domain, but not its table. Return false if a device
+ *              is still attached: the table must not be freed.
  * @release_unit: Free the previous kernel's tables of a unit, which is not using
  *              them any more.
  *
@@ -58,7 +58,7 @@ struct iommu_liveupdate_ops {
 	struct iommu_domain *(*restore)(struct device *dev,
 					struct iommu_liveupdate_attachment *att);
 	void (*clear)(struct iommu_liveupdate_attachment *att);
-	void (*free_domain)(struct iommu_domain *domain);
+	bool (*free_domain)(struct iommu_domain *domain);
 	void (*release_unit)(struct iommu_liveupdate_unit *unit);
 };
 
@@ -117,7 +117,7 @@ struct iommu_liveupdate_domain {
 };
 
 /**
- * struct iommu_liveupdate_attachment - A requester that goes on translating.
+ * struct iommu_liveupdate_attachment - A requester whose translation was preserved.
  * @list:   Among all.
  * @wire:   What was handed over.
  * @unit:   The unit.
@@ -151,7 +151,7 @@ struct iommu_domain *iommu_liveupdate_restore(struct device *dev);
 void iommu_liveupdate_device_gone(struct device *dev);
 
 /* Of the IOMMU core. */
-void iommu_group_forget_restored(struct device *dev);
+void iommu_group_end_restored(struct device *dev);
 bool iommu_group_is_restored(struct device *dev);
 
 #else /* CONFIG_IOMMU_LIVEUPDATE */

@@ -45,6 +45,8 @@ int iommu_liveupdate_preserve(struct device *dev, struct iommu_domain *domain,
 			      iommu_liveupdate_list_fn list, void *owner,
 			      u64 *tokenp);
 void iommu_liveupdate_unpreserve(u64 token);
+int iommu_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
+				     u64 *iova);
 
 bool iommu_liveupdate_is_incoming(struct device *dev, u64 token);
 bool iommu_liveupdate_is_restored(struct device *dev);

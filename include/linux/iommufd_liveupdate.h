@@ -17,8 +17,6 @@ int iommufd_liveupdate_preserve(struct iommufd_device *idev,
 				iommu_liveupdate_area_fn fn, void *data,
 				u64 *tokenp);
 void iommufd_liveupdate_unpreserve(struct iommufd_device *idev, u64 token);
-int iommufd_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
-				       u64 *iova);
 int iommufd_liveupdate_check_mapped(struct iommufd_device *idev,
 				    const struct iommu_liveupdate_area *area,
 				    u64 *iova);

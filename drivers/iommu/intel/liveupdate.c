@@ -7,7 +7,7 @@
  *   context tables of its own, the *handover tables*, which hold the entries of
  *   preserved devices and no others. They are preserved, unlike the unit's own.
  *   When the unit is shut down its root pointer is set to them, with translation
- *   on: preserved devices notice nothing, all others are blocked.
+ *   on: preserved devices continue, all others are blocked.
  *
  * New kernel
  *   intel_liveupdate_take_over() allocates a root table as for any unit, copies
@@ -235,7 +235,7 @@ bool intel_liveupdate_shutdown(struct intel_iommu *iommu)
 	if (!lu || !lu->frozen)
 		return false;
 
-	/* Faults of what is blocked: nobody handles the message (VT-d 11.4.8). */
+	/* Blocked devices may fault, and the fault event has no handler (VT-d 11.4.8). */
 	writel(DMA_FECTL_IM, iommu->reg + DMAR_FECTL_REG);
 	readl(iommu->reg + DMAR_FECTL_REG);
 
@@ -255,9 +255,9 @@ static const char *intel_liveupdate_differs(struct intel_iommu *iommu,
 	u64 root = intel_liveupdate_unit(&unit->wire)->root;
 
 	if (!(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_TES))
-		return "its IOMMU did not keep translating";
+		return "translation is disabled in its IOMMU";
 	if (readq(iommu->reg + DMAR_RTADDR_REG) != root)
-		return "its IOMMU translates with other tables";
+		return "the root table of its IOMMU has changed";
 	if (root & ~VTD_PAGE_MASK || sm_supported(iommu))
 		return "its IOMMU is in another mode in this kernel, start with intel_iommu=sm_off";
 	if (!kho_range_is_incoming(root, ROOT_SIZE))
@@ -278,14 +278,45 @@ static struct context_entry *intel_liveupdate_old_entry(u64 root, u16 rid)
 	return (struct context_entry *)phys_to_virt(context) + (rid & 0xff);
 }
 
-/*
- * The domain that stands for a table. On each unit that uses it, it has a domain ID
- * of the previous kernel, and one user more than there are devices.
- */
+/* Its table is freed by the core, see intel_liveupdate_free_domain(). */
+static const struct iommu_domain_ops intel_liveupdate_domain_ops = {
+	.attach_dev = intel_iommu_attach_device,
+	.iova_to_phys = iommu_liveupdate_iova_to_phys,
+};
+
+/* Return the domain that represents a page table of the previous kernel. */
 static struct dmar_domain *
 intel_liveupdate_domain(struct iommu_liveupdate_domain *incoming,
-			struct luo_vtd_attachment *entry);
+			struct luo_vtd_attachment *entry)
+{
+	struct dmar_domain *domain;
 
+	if (incoming->restored) {
+		domain = to_dmar_domain(incoming->restored);
+		if (domain->restored.ssptptr !=
+		    (entry->context_low & VTD_PAGE_MASK))
+			return ERR_PTR(-EBADMSG);
+		return domain;
+	}
+
+	domain = paging_domain_alloc();
+	if (IS_ERR(domain))
+		return domain;
+	domain->domain.type = IOMMU_DOMAIN_RESTORED;
+	domain->domain.ops = &intel_liveupdate_domain_ops;
+	domain->domain.owner = &intel_iommu_ops;
+	domain->restored.ssptptr = entry->context_low & VTD_PAGE_MASK;
+	domain->restored.aw = entry->context_high & 7;
+	incoming->restored = &domain->domain;
+	incoming->ops = &intel_liveupdate_ops;
+
+	return domain;
+}
+
+/*
+ * On each unit the domain keeps the domain ID of the previous kernel. Its reference
+ * count is one more than there are devices, until intel_liveupdate_free_domain().
+ */
 static int intel_liveupdate_reserve_did(struct dmar_domain *domain,
 					struct intel_iommu *iommu, u16 did)
 {
@@ -332,7 +363,7 @@ static const char *intel_liveupdate_copy(struct intel_iommu *iommu, u64 root,
 	from = intel_liveupdate_old_entry(root, rid);
 	if (!from || from->lo != entry->context_low ||
 	    from->hi != entry->context_high)
-		return "its entry in the IOMMU's tables is another";
+		return "its entry in the IOMMU's tables has changed";
 
 	did = context_domain_id(from);
 	if (!context_present(from) ||
@@ -402,7 +433,7 @@ bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 	unit->state = IOMMU_LIVEUPDATE_TAKEN;
 	unit->ops = &intel_liveupdate_ops;
 	unit->driver = iommu;
-	pr_info("%s: live update: goes on translating\n", iommu->name);
+	pr_info("%s: live update: translation continues from the previous kernel\n", iommu->name);
 
 	return true;
 }
@@ -446,40 +477,6 @@ static void intel_liveupdate_release_unit(struct iommu_liveupdate_unit *unit)
 }
 
 /* --- the new kernel: domains */
-
-/* Its table is freed by the core, see intel_liveupdate_free_domain(). */
-static const struct iommu_domain_ops intel_liveupdate_domain_ops = {
-	.attach_dev = intel_iommu_attach_device,
-	.iova_to_phys = iommu_liveupdate_iova_to_phys,
-};
-
-static struct dmar_domain *
-intel_liveupdate_domain(struct iommu_liveupdate_domain *incoming,
-			struct luo_vtd_attachment *entry)
-{
-	struct dmar_domain *domain;
-
-	if (incoming->restored) {
-		domain = to_dmar_domain(incoming->restored);
-		if (domain->restored.ssptptr !=
-		    (entry->context_low & VTD_PAGE_MASK))
-			return ERR_PTR(-EBADMSG);
-		return domain;
-	}
-
-	domain = paging_domain_alloc();
-	if (IS_ERR(domain))
-		return domain;
-	domain->domain.type = IOMMU_DOMAIN_RESTORED;
-	domain->domain.ops = &intel_liveupdate_domain_ops;
-	domain->domain.owner = &intel_iommu_ops;
-	domain->restored.ssptptr = entry->context_low & VTD_PAGE_MASK;
-	domain->restored.aw = entry->context_high & 7;
-	incoming->restored = &domain->domain;
-	incoming->ops = &intel_liveupdate_ops;
-
-	return domain;
-}
 
 static struct iommu_domain *
 intel_liveupdate_restore(struct device *dev,
@@ -528,19 +525,21 @@ static void intel_liveupdate_clear(struct iommu_liveupdate_attachment *att)
 	}
 }
 
-static void intel_liveupdate_free_domain(struct iommu_domain *iommu_domain)
+static bool intel_liveupdate_free_domain(struct iommu_domain *iommu_domain)
 {
 	struct dmar_domain *domain = to_dmar_domain(iommu_domain);
 	struct iommu_domain_info *info;
 	unsigned long index;
 
-	/* Its devices would use it after it is freed. */
+	/* Hardware uses the table. */
 	if (WARN_ON(!list_empty(&domain->devices)))
-		return;
+		return false;
 	xa_for_each(&domain->iommu_array, index, info)
 		domain_detach_iommu(domain, info->iommu);
 	kfree(domain->qi_batch);
 	kfree(domain);
+
+	return true;
 }
 
 const struct iommu_liveupdate_ops intel_liveupdate_ops = {

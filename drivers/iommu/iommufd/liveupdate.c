@@ -39,7 +39,6 @@
 #include <linux/export.h>
 #include <linux/iommu.h>
 #include <linux/iommufd_liveupdate.h>
-#include <linux/kexec_handover.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 
@@ -264,37 +263,6 @@ void iommufd_liveupdate_unpreserve(struct iommufd_device *idev, u64 token)
 	hwpt->ioas->iopt.immutable--;
 }
 EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_unpreserve, "IOMMUFD");
-
-/**
- * iommufd_liveupdate_check_preserved - Check that an area survives the kexec
- * @area: An area that iommufd_liveupdate_preserve() has listed.
- * @iova: Set to the first IOVA of which the memory is not preserved.
- *
- * The answer holds as long as nothing is unpreserved.
- *
- * Context: Process context. Takes the lock of KHO's radix tree; allocates
- *          nothing.
- * Return: 0 if each folio of the area is preserved, else -EOPNOTSUPP.
- */
-int iommufd_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
-				       u64 *iova)
-{
-	phys_addr_t phys = area->phys, end = area->phys + area->length;
-	struct folio *folio;
-
-	while (phys < end) {
-		folio = pfn_folio(PHYS_PFN(phys));
-		if (!kho_folio_is_preserved(folio)) {
-			*iova = area->iova + (phys - area->phys);
-			return -EOPNOTSUPP;
-		}
-		phys = PFN_PHYS(folio_pfn(folio)) + folio_size(folio);
-		cond_resched();
-	}
-
-	return 0;
-}
-EXPORT_SYMBOL_NS_GPL(iommufd_liveupdate_check_preserved, "IOMMUFD");
 
 static int iommufd_liveupdate_check_iopt(struct io_pagetable *iopt,
 					 struct iommu_domain *domain,

@@ -330,7 +330,7 @@ static int vfio_pci_liveupdate_check_areas(struct vfio_pci_core_device *vdev)
 	kho_block_set_it_init(&it, &vdev->outgoing->areas);
 	while ((from = kho_block_set_it_read_entry(&it))) {
 		vfio_pci_liveupdate_get_area(from, &area);
-		err = iommufd_liveupdate_check_preserved(&area, &iova);
+		err = iommu_liveupdate_check_preserved(&area, &iova);
 		if (err) {
 			pci_err(vdev->pdev, "live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
 				iova);
