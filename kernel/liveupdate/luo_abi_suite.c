@@ -618,6 +618,21 @@ static void luo_abi_mutate_endless(struct luo_abi_image *image,
 					 (i + 1) * KHO_BLOCK_SIZE;
 }
 
+/* Change a word of an entry, which the owner of the tag has to check. */
+static void luo_abi_mutate_entry(struct kho_block_header_ser *block, u64 stride,
+				 struct luo_abi_rng *rng)
+{
+	u64 *words = (u64 *)(block + 1);
+	u64 used = block->count * stride / sizeof(*words);
+	u64 limit = (KHO_BLOCK_SIZE - sizeof(*block)) / sizeof(*words);
+	u32 i;
+
+	if (!used)
+		return;
+	i = luo_abi_below(rng, min(used, limit));
+	words[i] = luo_abi_odd_number(rng, words[i]);
+}
+
 static void luo_abi_mutate_array(struct luo_abi_image *image,
 				 struct luo_abi_rng *rng)
 {
@@ -631,7 +646,7 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 		return;
 	block = image->blocks[luo_abi_below(rng, image->nr_blocks)];
 
-	switch (luo_abi_below(rng, 12)) {
+	switch (luo_abi_below(rng, 16)) {
 	case 0:
 		array->head = luo_abi_odd_number(rng, array->head);
 		break;
@@ -660,6 +675,9 @@ static void luo_abi_mutate_array(struct luo_abi_image *image,
 		break;
 	case 8:
 		luo_abi_mutate_endless(image, rng);
+		break;
+	case 9 ... 12:
+		luo_abi_mutate_entry(block, array->stride, rng);
 		break;
 	default:
 		array->crc ^= 1U << luo_abi_below(rng, 32);
