@@ -615,27 +615,59 @@ int iommu_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
 }
 EXPORT_SYMBOL_GPL(iommu_liveupdate_check_preserved);
 
-static int iommu_outgoing_check_domain(struct iommu_outgoing_domain *domain)
+static int iommu_outgoing_check_domain(struct iommu_outgoing_domain *domain,
+				       u64 *iova)
 {
 	struct iommu_liveupdate_area area;
 	struct luo_iommu_area *from;
 	struct kho_block_set_it it;
-	u64 iova;
 	int err;
 
 	kho_block_set_it_init(&it, &domain->areas);
 	while ((from = kho_block_set_it_read_entry(&it))) {
 		iommu_liveupdate_get_area(from, &area);
-		err = iommu_liveupdate_check_preserved(&area, &iova);
-		if (err) {
-			pr_err("iommu: live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
-			       iova);
+		err = iommu_liveupdate_check_preserved(&area, iova);
+		if (err)
 			return err;
-		}
 	}
 
 	return 0;
 }
+
+/**
+ * iommu_liveupdate_check_memory - Check that all that a device may access survives
+ * @token: The token of the device's iommu_liveupdate_preserve().
+ * @iova:  Set to the first IOVA of which the memory is not preserved.
+ *
+ * For the .freeze() of the device's file. Devices with the same page table each
+ * call it, and the first of them checks the table.
+ *
+ * Context: As iommu_liveupdate_check_preserved(). Takes O(folios).
+ * Return: 0, or -EOPNOTSUPP if the memory of an IOVA is not preserved.
+ */
+int iommu_liveupdate_check_memory(u64 token, u64 *iova)
+{
+	struct iommu_outgoing_attachment *att, *first;
+
+	guard(mutex)(&iommu_outgoing_lock);
+
+	list_for_each_entry(att, &iommu_outgoing.attachments, list) {
+		if (att->token == token)
+			break;
+	}
+	if (list_entry_is_head(att, &iommu_outgoing.attachments, list))
+		return 0;
+
+	list_for_each_entry(first, &iommu_outgoing.attachments, list) {
+		if (first->domain == att->domain)
+			break;
+	}
+	if (first->token != token)
+		return 0;
+
+	return iommu_outgoing_check_domain(att->domain, iova);
+}
+EXPORT_SYMBOL_GPL(iommu_liveupdate_check_memory);
 
 static void iommu_outgoing_freeze_attachment(struct iommu_outgoing_attachment *att,
 					     struct luo_iommu_attachment *wire)
@@ -703,16 +735,9 @@ static void iommu_liveupdate_thaw(void)
 
 static int iommu_liveupdate_flb_freeze(struct liveupdate_flb_op_args *args)
 {
-	struct iommu_outgoing_domain *domain;
 	int err;
 
 	guard(mutex)(&iommu_outgoing_lock);
-
-	list_for_each_entry(domain, &iommu_outgoing.domains, list) {
-		err = iommu_outgoing_check_domain(domain);
-		if (err)
-			return err;
-	}
 
 	iommu_outgoing_write();
 	err = luo_abi_seal(&iommu_outgoing.writer);

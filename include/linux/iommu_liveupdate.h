@@ -47,6 +47,7 @@ int iommu_liveupdate_preserve(struct device *dev, struct iommu_domain *domain,
 void iommu_liveupdate_unpreserve(u64 token);
 int iommu_liveupdate_check_preserved(const struct iommu_liveupdate_area *area,
 				     u64 *iova);
+int iommu_liveupdate_check_memory(u64 token, u64 *iova);
 
 bool iommu_liveupdate_is_incoming(struct device *dev, u64 token);
 bool iommu_liveupdate_is_restored(struct device *dev);
@@ -76,6 +77,11 @@ iommu_liveupdate_preserve(struct device *dev, struct iommu_domain *domain,
 
 static inline void iommu_liveupdate_unpreserve(u64 token)
 {
+}
+
+static inline int iommu_liveupdate_check_memory(u64 token, u64 *iova)
+{
+	return 0;
 }
 
 static inline bool iommu_liveupdate_is_incoming(struct device *dev, u64 token)

@@ -319,26 +319,41 @@ static int vfio_pci_liveupdate_list_areas(struct vfio_pci_core_device *vdev,
 	return err;
 }
 
-static int vfio_pci_liveupdate_check_areas(struct vfio_pci_core_device *vdev)
+static int vfio_pci_liveupdate_check_areas(struct vfio_pci_outgoing *outgoing,
+					   u64 *iova)
 {
 	struct iommu_liveupdate_area area;
 	struct luo_vfio_pci_area *from;
 	struct kho_block_set_it it;
-	u64 iova;
 	int err;
 
-	kho_block_set_it_init(&it, &vdev->outgoing->areas);
+	kho_block_set_it_init(&it, &outgoing->areas);
 	while ((from = kho_block_set_it_read_entry(&it))) {
 		vfio_pci_liveupdate_get_area(from, &area);
-		err = iommu_liveupdate_check_preserved(&area, &iova);
-		if (err) {
-			pci_err(vdev->pdev, "live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
-				iova);
+		err = iommu_liveupdate_check_preserved(&area, iova);
+		if (err)
 			return err;
-		}
 	}
 
 	return 0;
+}
+
+static int vfio_pci_liveupdate_check_memory(struct vfio_pci_core_device *vdev)
+{
+	struct vfio_pci_outgoing *outgoing = vdev->outgoing;
+	u64 iova;
+	int err;
+
+	if (outgoing->iommu_token)
+		err = iommu_liveupdate_check_memory(outgoing->iommu_token,
+						    &iova);
+	else
+		err = vfio_pci_liveupdate_check_areas(outgoing, &iova);
+	if (err)
+		pci_err(vdev->pdev, "live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
+			iova);
+
+	return err;
 }
 
 /* With the lock of the device set, so that the device is not opened or closed. */
@@ -468,7 +483,7 @@ static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 		return -EBUSY;
 	}
 
-	err = vfio_pci_liveupdate_check_areas(vdev) ?:
+	err = vfio_pci_liveupdate_check_memory(vdev) ?:
 	      vfio_pci_liveupdate_write(vdev);
 	if (err) {
 		luo_abi_rewind(&vdev->outgoing->writer);
