@@ -181,6 +181,29 @@ line 0 'note: this machine has an IOMMU that is off' "$ON"
 line 0 '^scratch' "$ON intel_iommu=off"
 grep -q note "$WORK/out" && point "not ok" "no note about an IOMMU that is off" ||
 	point ok "no note about an IOMMU that is off"
+
+# Behind VT-d
+UNIT=$WORK/sys/class/iommu/dmar0/intel-iommu
+mkdir -p "$UNIT"
+tag vtd-v1 part 1 0
+tag iommu-v1 flb 1 0
+echo 'nr_iommu_pages 300' >"$WORK/proc/vmstat"
+echo f0f42 >"$UNIT/ecap"
+line 0 '^READY' "$ON intel_iommu=on"
+line 0 '^READY' "$ON"
+line 0 '^IOMMU page tables: up to 1200 KiB' "$ON intel_iommu=on,sm_on"
+line 1 'switches VT-d off' "$ON intel_iommu=off"
+line 1 'switches VT-d off' "$ON intel_iommu=on,sm_off iommu=off"
+line 0 '^READY' "$ON intel_iommu=off intel_iommu=on iommu=pt"
+echo 800000f0f42 >"$UNIT/ecap"
+line 1 'intel_iommu=sm_on on' "$ON intel_iommu=sm_on"
+line 0 'note: its command line has no intel_iommu=sm_off' "$ON intel_iommu=on"
+line 0 '^scratch' "$ON intel_iommu=sm_on,sm_off"
+grep -q note "$WORK/out" && point "not ok" "no note about scalable mode" ||
+	point ok "no note about scalable mode"
+says 0 '"iommu_tables": 1228800' "the size of page tables in JSON" --json "$KERNEL/vmlinux"
+rm -r "$LIVEUPDATE/tags/vtd-v1" "$LIVEUPDATE/tags/iommu-v1" "$WORK/sys/class/iommu"
+
 says 0 '^READY' "a command line that is given" --cmdline "$ON" "$KERNEL/vmlinux"
 says 1 'disables kho' "another one" --cmdline "kho=off" "$KERNEL/vmlinux"
 says 1 '"problems": \["its command line disables kho' "the problem in JSON" \

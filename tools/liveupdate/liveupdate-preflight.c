@@ -617,8 +617,8 @@ static bool dir_is_empty(const char *path)
 	return !e;
 }
 
-/* Functions are preserved only while no IOMMU translates their DMA. */
-static void check_iommu(const struct cmdline *next)
+/* Functions that run untranslated: the next kernel must not translate their DMA. */
+static void check_untranslated(const struct cmdline *next)
 {
 	static const char *const tables[] = { "DMAR", "IVRS" };
 	bool off = false;
@@ -646,6 +646,101 @@ static void check_iommu(const struct cmdline *next)
 			add_line(&notes,
 				 "this machine has an IOMMU that is off: say so to the next kernel (intel_iommu=off or amd_iommu=off), in case it was built with it on");
 	}
+}
+
+/* Bit 43 of the extended capabilities of a VT-d unit, SMTS (VT-d 11.4.3). */
+static bool has_scalable_mode(void)
+{
+	char value[32];
+
+	for (int i = 0; read_value(value, sizeof(value),
+				   "/sys/class/iommu/dmar%d/intel-iommu/ecap",
+				   i); i++) {
+		if (strtoull(value, NULL, 16) >> 43 & 1)
+			return true;
+	}
+	return false;
+}
+
+struct vtd_options {
+	bool on;
+	bool on_said;
+	bool scalable;
+	bool scalable_said;
+};
+
+/* As the kernel's intel_iommu_setup(): a word begins with the option's name. */
+static void parse_vtd_option(const char *option, struct vtd_options *vtd)
+{
+	static const struct {
+		const char *name;
+		bool scalable, value;
+	} known[] = {
+		{ "on", false, true }, { "off", false, false },
+		{ "sm_on", true, true }, { "sm_off", true, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (strncmp(option, known[i].name, strlen(known[i].name)))
+			continue;
+		if (known[i].scalable) {
+			vtd->scalable = known[i].value;
+			vtd->scalable_said = true;
+		} else {
+			vtd->on = known[i].value;
+			vtd->on_said = true;
+		}
+		return;
+	}
+}
+
+static void parse_vtd_word(const struct word *word, struct vtd_options *vtd)
+{
+	char *copy = strdup(word->value), *save, *option;
+	bool all = !strcmp(word->name, "iommu");
+
+	if (!copy)
+		die("out of memory");
+	for (option = strtok_r(copy, ",", &save); option;
+	     option = strtok_r(NULL, ",", &save)) {
+		if (!all || !strncmp(option, "off", 3))
+			parse_vtd_option(option, vtd);
+	}
+	free(copy);
+}
+
+/*
+ * Functions behind VT-d: the next kernel must translate, in the same mode.
+ * Only legacy mode is preserved.
+ */
+static void check_vtd(const struct cmdline *next)
+{
+	const struct need *need = find_need("vtd-v");
+	struct vtd_options vtd = { };
+
+	if (!need)
+		return;
+	vtd.on = need->default_on;
+	for (size_t i = 0; i < next->nr; i++) {
+		const struct word *word = &next->words[i];
+
+		if (word->value && (!strcmp(word->name, "intel_iommu") ||
+				    !strcmp(word->name, "iommu")))
+			parse_vtd_word(word, &vtd);
+	}
+
+	if (!vtd.on)
+		add_line(&problems, vtd.on_said ?
+			 "its command line switches VT-d off: preserved functions would be stopped" :
+			 "its command line has no intel_iommu=on, and the kernel was built with it off: preserved functions would be stopped");
+	if (!has_scalable_mode())
+		return;
+	if (vtd.scalable)
+		add_line(&problems,
+			 "intel_iommu=sm_on on its command line: the IOMMU is in legacy mode now, preserved functions would be stopped");
+	else if (!vtd.scalable_said)
+		add_line(&notes,
+			 "its command line has no intel_iommu=sm_off: in case it was built with scalable mode on, say so");
 }
 
 /*
@@ -688,7 +783,8 @@ static void check_pci(const struct cmdline *next, const struct cmdline *running)
 				 "acpi=%s on its command line: preserved functions cannot be recognized",
 				 word->value);
 	}
-	check_iommu(next);
+	check_untranslated(next);
+	check_vtd(next);
 	if (vfio)
 		check_noiommu(next, vfio);
 }
@@ -777,6 +873,27 @@ static unsigned long long pinnable(void)
 	return available > cma ? available - cma : 0;
 }
 
+/*
+ * What the page tables of IOMMUs take: as much again is needed from when a VMM has
+ * mapped its memory until its session is finished.
+ */
+static unsigned long long iommu_tables(void)
+{
+	unsigned long long pages = 0;
+	char path[4096], line[256];
+	FILE *f;
+
+	if (!find_need("iommu-v"))
+		return 0;
+	snprintf(path, sizeof(path), "%s/proc/vmstat", root);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, "nr_iommu_pages %llu", &pages);
+	if (f)
+		fclose(f);
+	return pages * sysconf(_SC_PAGESIZE);
+}
+
 /* --- the answer */
 
 static bool is_missing(const struct need *need)
@@ -841,8 +958,9 @@ static int answer_json(const char *image)
 	printf("\n]");
 	print_list("problems", &problems);
 	print_list("notes", &notes);
-	printf(", \"scratch\": %llu, \"pinnable\": %llu, \"ready\": %s}\n",
-	       scratch_size(), pinnable(), status ? "false" : "true");
+	printf(", \"scratch\": %llu, \"pinnable\": %llu, \"iommu_tables\": %llu, \"ready\": %s}\n",
+	       scratch_size(), pinnable(), iommu_tables(),
+	       status ? "false" : "true");
 	return status;
 }
 
@@ -884,6 +1002,9 @@ static int answer(const char *image)
 	       scratch_size() >> 20, read_meminfo("MemTotal") >> 20);
 	printf("about %llu MiB more can be pinned or preserved, now and afterwards\n",
 	       pinnable() >> 20);
+	if (iommu_tables())
+		printf("IOMMU page tables: up to %llu KiB more are needed in the next kernel, until the sessions are finished\n",
+		       iommu_tables() >> 10);
 	if (status)
 		printf("NOT READY: %s\n", image);
 	else

@@ -42,7 +42,9 @@
 static LUO_TAG(intel_liveupdate_tag,
 	       .name = LUO_VTD_TAG,
 	       .kind = LUO_ABI_TAG_PART,
-	       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
+	       .flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES |
+			(IS_ENABLED(CONFIG_INTEL_IOMMU_DEFAULT_ON) ?
+			 LUO_ABI_TAG_DEFAULT_ON : 0));
 
 /**
  * struct intel_liveupdate - The handover tables of a unit.
@@ -434,6 +436,7 @@ bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 	unit->ops = &intel_liveupdate_ops;
 	unit->driver = iommu;
 	pr_info("%s: live update: translation continues from the previous kernel\n", iommu->name);
+	pr_warn_once("live update: interrupt remapping was disabled during the kexec, so that a guest could send any interrupt to the host\n");
 
 	return true;
 }
