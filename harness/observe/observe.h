@@ -373,6 +373,7 @@ struct trace_event {
 	uint64_t ns;
 	uint32_t value;		/* the source id of a fault; 0 or 1 */
 	bool flag;
+	uint8_t reason;		/* of a fault, VT-d 7.3 */
 };
 
 struct events {

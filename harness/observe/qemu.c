@@ -204,9 +204,17 @@ static bool is_silence(const char *answer)
 	       !strcmp(answer, "{\"return\": \"\"}");
 }
 
+/* What a DMA fault says that comes while a command is carried out. */
+static bool is_of_a_fault(const char *answer)
+{
+	return strstr(answer, "\"Interrupt Mask set, irq is not generated") ||
+	       strstr(answer, "\"New fault is not recorded due to");
+}
+
 static bool is_good(const char *answer)
 {
-	return is_silence(answer) || !strncmp(answer, "{\"return\": \"OK", 14);
+	return is_silence(answer) || is_of_a_fault(answer) ||
+	       !strncmp(answer, "{\"return\": \"OK", 14);
 }
 
 void qemu_qmp_line(void *qemu, char *line)

@@ -306,6 +306,30 @@ static void put_iommu(const struct observe *o)
 	put_count("iommu_faults.silenced", alive.faults, silenced);
 }
 
+/* The root or the context entry is not present (VT-d 7.3.1). */
+static bool is_blocked(const struct trace_event *e)
+{
+	return e->flag && (e->reason == 1 || e->reason == 2);
+}
+
+/* Accesses of functions that are not watched and have no table. */
+static void put_blocked_by_phase(const struct observe *o)
+{
+	const struct events *e = &o->trace.faults;
+	unsigned int blocked[PHASES] = { 0 };
+	char key[48];
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		if (is_blocked(&e->event[i]) && !source_of(o, &e->event[i]))
+			blocked[phases_at(&o->phases, e->event[i].ns)]++;
+	for (i = PHASE_BEFORE; i < PHASES; i++) {
+		snprintf(key, sizeof(key), "blocked_by_phase.%s", phase_names[i]);
+		put_count(key, alive.faults && phases_occurred(&o->phases, i),
+			  blocked[i]);
+	}
+}
+
 /* Of the device and its path, from the kexec on. */
 static void put_power(const struct observe *o)
 {
@@ -404,6 +428,7 @@ static void put_all(const struct observe *o, const char *verdict)
 	put_stopped(o);
 	put_power(o);
 	put_iommu(o);
+	put_blocked_by_phase(o);
 	put_count("canary_damaged", alive.memory && o->memory.canaries,
 		  memory_canary_damaged(&o->memory));
 	put_count("memory_moved",

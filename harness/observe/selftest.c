@@ -683,9 +683,16 @@ static const struct {
 	{ "stopped", "2", { TRACE, WRITES, REGION, LATER, BARS, RESETS } },
 	{ "power_transitions", "0", { TRACE, WRITES, POWER, LATER } },
 	{ "translation_disabled", "1", { TRACE, TRANSLATION } },
-	{ "iommu_faults.device", "1", { TRACE, TRANSLATION, FAULTS } },
-	{ "iommu_faults.others", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "iommu_faults.device", "2", { TRACE, TRANSLATION, FAULTS } },
+	{ "iommu_faults.others", "2", { TRACE, TRANSLATION, FAULTS } },
 	{ "iommu_faults.silenced", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "blocked_by_phase.before", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "blocked_by_phase.shutdown", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "blocked_by_phase.purgatory", "0", { TRACE, TRANSLATION, FAULTS, JUMP, CONSOLE } },
+	{ "blocked_by_phase.early_boot", "0", { TRACE, TRANSLATION, FAULTS, CONSOLE } },
+	{ "blocked_by_phase.enumeration", "1", { TRACE, TRANSLATION, FAULTS, CONSOLE } },
+	{ "blocked_by_phase.user_space", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "blocked_by_phase.after", "0", { TRACE, TRANSLATION, FAULTS } },
 	{ "canary_damaged", "0", { RAM } },
 	{ "memory_moved", "0", { LIST } },
 	{ "interrupts.raised", "null", { NONE } },
@@ -901,6 +908,9 @@ static void next_kernel(struct play *p, const struct function *device,
 	if (p->blind != GAP)
 		wrote(p, LATER, "ich9-ahci 00:1f.2", 0x0fa010, 0xffffffff, 4);
 	traced(p, NONE, "vtd_dmar_fault sid 0x100 fault 5 addr 0x1000 write 0");
+	traced(p, NONE, "vtd_dmar_fault sid 0x100 fault 2 addr 0x1000 write 0");
+	traced(p, NONE, "vtd_dmar_fault sid 0xf8 fault 5 addr 0x1000 write 0");
+	traced(p, NONE, "vtd_dmar_fault sid 0xf8 fault 2 addr 0x1000 write 0");
 	shown(p, "[    1.0] init: WARNING: splat probe of kernel 2, begin");
 	told(p, p->blind == CLOCK ? "hello 2" : "hello 2 2000");
 	if (p->blind != LIST)

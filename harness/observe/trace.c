@@ -42,7 +42,7 @@ const char *const trace_gap = "memory_region_ops_write";
 static void note(struct events *e, uint64_t ns, uint32_t value, bool flag)
 {
 	e->event = grow(e->event, e->n, &e->cap, sizeof(*e->event));
-	e->event[e->n++] = (struct trace_event){ ns, value, flag };
+	e->event[e->n++] = (struct trace_event){ ns, value, flag, 0 };
 }
 
 /*
@@ -135,11 +135,12 @@ static bool translation(struct trace *t, uint64_t ns, const char *args)
 
 static bool fault(struct trace *t, uint64_t ns, const char *args)
 {
-	unsigned int sid;
+	unsigned int sid, reason;
 
-	if (sscanf(args, "sid %x", &sid) != 1)
+	if (sscanf(args, "sid %x fault %u", &sid, &reason) != 2)
 		return false;
 	note(&t->faults, ns, sid, true);
+	t->faults.event[t->faults.n - 1].reason = reason;
 	return true;
 }
 

@@ -174,9 +174,9 @@ static struct lu_igb_regs registers(struct lu_vfio *device)
 static void take_over(struct lu_vfio *device, const char *bdf, int session)
 {
 	lu_vfio_take_over(device, bdf, get_file(session, TOKEN_DEVICE));
-	lu_vfio_attach(device);
 	lu_vfio_map_memory(device, get_file(session, TOKEN_RAM), LU_RAM_SIZE,
 			   LU_RAM_BASE);
+	lu_vfio_attach(device);
 }
 
 static void again(const char *bdf)

@@ -444,21 +444,14 @@ static void map_swapped(void)
 	must(map_file(small_fd, 0, half, SMALL_IOVA + half, READ_WRITE), "map");
 }
 
-static void after(void)
+/* Without an IOMMU finish checks what is mapped. */
+static void after_untranslated(int session)
 {
-	int session = luo_retrieve_session(luo, SESSION), other = create_small();
 	size_t size = small_size();
+	int other = create_small();
 
 	ksft_set_plan(7);
-	if (session < 0)
-		lu_die("the session cannot be retrieved: %s",
-		       strerror(-session));
-	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
-	huge_fd = retrieve(session, TOKEN_HUGE);
-	small_fd = retrieve(session, TOKEN_SMALL);
-	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
 	lu_vfio_attach(&device);
-
 	names(luo_session_finish(session), -EBUSY, HUGE_IOVA,
 	      "without memory it is not finished");
 	map_huge();
@@ -485,6 +478,72 @@ static void after(void)
 	lu_result_is(luo_session_finish(session), 0,
 		     "it is with the same memory, mapped in other pieces");
 	ksft_finished();
+}
+
+/*
+ * Behind an IOMMU the device translates through the table of the previous kernel
+ * until it is attached, and attaching it checks what is mapped.
+ */
+static void after_translated(int session)
+{
+	size_t size = small_size();
+	int other = create_small();
+
+	ksft_set_plan(16);
+	lu_vfio_ioas(&device);
+	lu_result_is(luo_session_finish(session), -EBUSY,
+		     "it is not finished before the device is attached");
+	lu_result_is(detach(), 0, "there is nothing to detach");
+	names(attach(), -ENXIO, HUGE_IOVA,
+	      "it is not attached without memory");
+	map_huge();
+	names(attach(), -ENXIO, SMALL_IOVA, "nor with some of it");
+	must(map_file(other, 0, size, SMALL_IOVA, READ_WRITE), "map");
+	names(attach(), -ENXIO, SMALL_IOVA, "nor with other memory");
+	must(unmap(SMALL_IOVA, size), "unmap");
+	map_swapped();
+	names(attach(), -ENXIO, SMALL_IOVA, "nor in another order");
+	must(unmap(SMALL_IOVA, size), "unmap");
+	must(map_file(small_fd, 0, size, SMALL_IOVA, IOMMU_IOAS_MAP_READABLE),
+	     "map");
+	names(attach(), -ENXIO, SMALL_IOVA, "nor with less access");
+	must(unmap(SMALL_IOVA, size), "unmap");
+	must(map_file(small_fd, 0, size / 2, SMALL_IOVA, READ_WRITE), "map");
+	names(attach(), -ENXIO, SMALL_IOVA + size / 2,
+	      "nor with the last part missing");
+	lu_result_is(luo_session_finish(session), -EBUSY,
+		     "it is still not finished");
+	must(map_file(small_fd, size / 2, size / 2, SMALL_IOVA + size / 2,
+		      READ_WRITE), "map");
+	lu_result_is(attach(), 0,
+		     "it is attached with the same memory, mapped in other pieces");
+	lu_result_is(detach(), 0, "it can be detached");
+	lu_result_is(luo_session_finish(session), -EBUSY,
+		     "then it is not finished");
+	lu_result_is(attach(), 0, "and attached again");
+	lu_result_is(unmap(SMALL_IOVA, size / 2), 0,
+		     "from then on its memory can be unmapped");
+	lu_result_is(luo_session_finish(session), 0, "it is finished");
+	lu_result_is(detach() ?: attach(), 0,
+		     "and can be attached without that memory");
+	ksft_finished();
+}
+
+static void after(void)
+{
+	int session = luo_retrieve_session(luo, SESSION);
+
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s",
+		       strerror(-session));
+	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
+	huge_fd = retrieve(session, TOKEN_HUGE);
+	small_fd = retrieve(session, TOKEN_SMALL);
+	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
+	if (lu_vfio_is_translated(&device))
+		after_translated(session);
+	else
+		after_untranslated(session);
 }
 
 /* --- writes to free memory ------------------------------------------------- */

@@ -201,10 +201,23 @@ static int try_open(const struct function *f)
 	return err;
 }
 
-/* Nor by its group, of which even the container does not matter. */
-static int try_open_group(const struct function *f)
+static int try_set_container(int group)
 {
-	char link[128], group[128], path[160];
+	int container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
+
+	if (container < 0)
+		lu_die_errno("cannot open /dev/vfio/vfio");
+	if (ioctl(group, VFIO_GROUP_SET_CONTAINER, &container) ||
+	    ioctl(container, VFIO_SET_IOMMU, VFIO_TYPE1v2_IOMMU))
+		return -errno;
+	return 0;
+}
+
+/* Nor by its group; without an IOMMU even the container does not matter. */
+static int try_open_group(const struct function *f, int *want)
+{
+	char link[128], group[128], path[160], name[64];
+	bool translated;
 	ssize_t len;
 	int fd, err = 0;
 
@@ -214,12 +227,17 @@ static int try_open_group(const struct function *f)
 	if (len < 0)
 		lu_die_errno("%s has no group", f->bdf);
 	group[len] = '\0';
-	snprintf(path, sizeof(path), "/dev/vfio/noiommu-%s",
-		 strrchr(group, '/') + 1);
+	lu_pci_vfio_name(f->bdf, name, sizeof(name));
+	translated = strncmp(name, "noiommu-", strlen("noiommu-"));
+	*want = translated ? -EPERM : -EBUSY;
+	snprintf(path, sizeof(path), "/dev/vfio/%s%s",
+		 translated ? "" : "noiommu-", strrchr(group, '/') + 1);
 	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		lu_die_errno("cannot open %s", path);
-	if (ioctl(fd, VFIO_GROUP_GET_DEVICE_FD, f->bdf) < 0)
+	if (translated)
+		err = try_set_container(fd);
+	if (!err && ioctl(fd, VFIO_GROUP_GET_DEVICE_FD, f->bdf) < 0)
 		err = -errno;
 	close(fd);
 	return err;
@@ -297,6 +315,7 @@ static int preserve_again(struct function *f)
 	close(f->vfio.fd);
 	close(f->vfio.iommufd);
 	lu_vfio_open(&f->vfio, f->bdf);
+	lu_vfio_attach(&f->vfio);
 	err = luo_session_preserve_fd(session, f->vfio.fd, 0);
 	close(session);
 	return err;
@@ -400,7 +419,7 @@ static void take_over(int session, int n)
 
 static void finish(int n)
 {
-	int session;
+	int session, err, want;
 
 	ksft_set_plan(n > 1 ? 14 : n ? 13 : 4);
 	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
@@ -409,8 +428,8 @@ static void finish(int n)
 	if (n) {
 		lu_result_is(try_open(&functions[0]), -EBUSY,
 			     "they are opened by no path");
-		lu_result_is(try_open_group(&functions[0]), -EBUSY,
-			     "nor by their groups");
+		err = try_open_group(&functions[0], &want);
+		lu_result_is(err, want, "nor by their groups");
 		lu_result_is(suspend(), -EBUSY,
 			     "nor does the machine fall asleep");
 	}
@@ -561,14 +580,26 @@ static int try_bind(struct function *f, int iommufd)
 	return ioctl(f->vfio.fd, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
 }
 
+static int try_attach(struct function *f, int ioas)
+{
+	struct vfio_device_attach_iommufd_pt attach = {
+		.argsz = sizeof(attach),
+		.pt_id = ioas,
+	};
+
+	return ioctl(f->vfio.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ?
+	       -errno : 0;
+}
+
 static void failed(int n)
 {
 	int session, iommufd;
 	struct sweep retrieving = { .fail = lu_fail_open() };
 	struct sweep binding = { .fail = retrieving.fail };
+	struct sweep attaching = { .fail = retrieving.fail };
 	struct function *f;
 
-	ksft_set_plan(4);
+	ksft_set_plan(5);
 	session = luo_retrieve_session(luo, SESSION);
 	if (session < 0)
 		lu_die("the session cannot be retrieved: %s",
@@ -579,10 +610,11 @@ static void failed(int n)
 			lu_die_errno("cannot open /dev/iommu");
 		sweep(&retrieving, f, try_retrieve, session);
 		sweep(&binding, f, try_bind, iommufd);
-		lu_vfio_attach(&f->vfio);
+		sweep(&attaching, f, try_attach, lu_vfio_ioas(&f->vfio));
 	}
 	report(&retrieving, "giving back");
 	report(&binding, "taking over");
+	report(&attaching, "attaching");
 	lu_result_is(luo_session_finish(session), 0, "it can be finished");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and all run on\n");

@@ -16,7 +16,7 @@
 #include "lu_vfio.h"
 
 /* Without an IOMMU the device needs physical addresses, page by page. */
-static bool is_translated(struct lu_vfio *dev)
+bool lu_vfio_is_translated(struct lu_vfio *dev)
 {
 	if (!dev->name[0])
 		lu_pci_vfio_name(dev->bdf, dev->name, sizeof(dev->name));
@@ -69,7 +69,7 @@ void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
 }
 
 /* The id of an object of iommufd is never 0. */
-static uint32_t need_ioas(struct lu_vfio *dev)
+uint32_t lu_vfio_ioas(struct lu_vfio *dev)
 {
 	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
 
@@ -85,7 +85,7 @@ void lu_vfio_attach(struct lu_vfio *dev)
 {
 	struct vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
-		.pt_id = need_ioas(dev),
+		.pt_id = lu_vfio_ioas(dev),
 	};
 
 	if (ioctl(dev->fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach))
@@ -99,7 +99,7 @@ void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 		.size = sizeof(map),
 		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE |
 			 IOMMU_IOAS_MAP_WRITEABLE,
-		.ioas_id = need_ioas(dev),
+		.ioas_id = lu_vfio_ioas(dev),
 		.fd = memfd,
 		.length = size,
 		.iova = iova,
@@ -107,6 +107,20 @@ void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 
 	if (ioctl(dev->iommufd, IOMMU_IOAS_MAP_FILE, &map))
 		lu_die_errno("IOMMU_IOAS_MAP_FILE of %zu bytes at %#llx", size,
+			     (unsigned long long)iova);
+}
+
+void lu_vfio_unmap_memory(struct lu_vfio *dev, size_t size, uint64_t iova)
+{
+	struct iommu_ioas_unmap unmap = {
+		.size = sizeof(unmap),
+		.ioas_id = dev->ioas,
+		.iova = iova,
+		.length = size,
+	};
+
+	if (ioctl(dev->iommufd, IOMMU_IOAS_UNMAP, &unmap))
+		lu_die_errno("IOMMU_IOAS_UNMAP of %zu bytes at %#llx", size,
 			     (unsigned long long)iova);
 }
 
@@ -119,7 +133,7 @@ uint64_t lu_vfio_dma_address(struct lu_vfio *dev, uint64_t iova)
 		.length = 1,
 	};
 
-	if (is_translated(dev))
+	if (lu_vfio_is_translated(dev))
 		return iova;
 	if (ioctl(dev->iommufd, IOMMU_IOAS_NOIOMMU_GET_PA, &get))
 		lu_die_errno("IOMMU_IOAS_NOIOMMU_GET_PA of %#llx",

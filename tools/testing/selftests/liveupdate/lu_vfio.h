@@ -26,6 +26,9 @@ struct lu_vfio {
 	char name[64];		/* of its character device, "": not known yet */
 };
 
+/* Behind an IOMMU. */
+bool lu_vfio_is_translated(struct lu_vfio *dev);
+
 /* Opens the function's character device.  Needs vfio-pci bound. */
 int lu_vfio_open_file(const char *bdf);
 
@@ -40,15 +43,21 @@ void lu_vfio_open(struct lu_vfio *dev, const char *bdf);
 
 /*
  * A device has one I/O address space here. It is created by the first of the next
- * two, in either order.
+ * three, in any order.
  */
 
 /* Attaches the device to it. */
 void lu_vfio_attach(struct lu_vfio *dev);
 
+/* Creates it, if it does not exist. Returns its number. */
+uint32_t lu_vfio_ioas(struct lu_vfio *dev);
+
 /* Maps the whole memfd into it at @iova. */
 void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 			uint64_t iova);
+
+/* Unmaps it. */
+void lu_vfio_unmap_memory(struct lu_vfio *dev, size_t size, uint64_t iova);
 
 /*
  * What the device calls the page at @iova, which is mapped: that, or without an

@@ -49,6 +49,11 @@
 #define TOKEN_DEVICE		3
 
 #define DEFAULT_FRAMES		300u
+/* Where nothing of the VM is. */
+#define MORE_IOVA		(4ull << 30)
+#define MAPPED_IOVA		0xc0000000ull
+#define UNMAPPED_IOVA		0xc1000000ull
+#define OTHER_SIZE		65536
 #define LINK_PATIENCE_MS	5000
 #define STOP_PATIENCE_MS	10000
 
@@ -126,10 +131,20 @@ static void bind_device(struct vmm *v, int file)
 	lu_vfio_map_bar0(&v->device, LU_BAR_SIZE);
 }
 
+/* As if the VM had so much memory. */
+static void map_more(struct vmm *v)
+{
+	uint64_t end = MORE_IOVA + ((uint64_t)v->opt.mapped_gib << 30), iova;
+
+	for (iova = MORE_IOVA; iova < end; iova += LU_RAM_SIZE)
+		lu_vfio_map_memory(&v->device, v->ram_fd, LU_RAM_SIZE, iova);
+}
+
 /* Mapped first, so that an attached device never lacks its memory. */
 static void give_memory_to_device(struct vmm *v)
 {
 	lu_vfio_map_memory(&v->device, v->ram_fd, LU_RAM_SIZE, LU_RAM_BASE);
+	map_more(v);
 	lu_vfio_attach(&v->device);
 }
 
@@ -389,7 +404,11 @@ static void continue_with_device(struct vmm *v, int file)
 	lu_vm_set_bar(&v->vm, v->device.bar0);
 	v->found.device = lu_igb_read(v->device.bar0,
 				      lu_vfio_command(&v->device));
+	if (v->opt.early)
+		give_memory_to_device(v);
 	continue_guest(v);
+	if (!v->opt.early)
+		give_memory_to_device(v);
 }
 
 static void continue_without_device(struct vmm *v)
@@ -501,6 +520,21 @@ static void finish(int session)
 	close(session);
 }
 
+/* The new table is an ordinary one: only what is not mapped is a fault. */
+static void use_other_iovas(struct vmm *v)
+{
+	int fd = lu_memory_create("lu-other", OTHER_SIZE, false);
+
+	lu_vfio_map_memory(&v->device, fd, OTHER_SIZE, MAPPED_IOVA);
+	lu_igb_fetch(v->device.bar0, MAPPED_IOVA);
+	lu_vfio_unmap_memory(&v->device, OTHER_SIZE, MAPPED_IOVA);
+	lu_vfio_map_memory(&v->device, fd, OTHER_SIZE, UNMAPPED_IOVA);
+	lu_igb_fetch(v->device.bar0, UNMAPPED_IOVA);
+	lu_vfio_unmap_memory(&v->device, OTHER_SIZE, UNMAPPED_IOVA);
+	lu_igb_fetch(v->device.bar0, UNMAPPED_IOVA);
+	close(fd);
+}
+
 static void report_frames(struct vmm *v)
 {
 	uint32_t before = frames_seen(v);
@@ -534,7 +568,6 @@ static void stage_2_with_device(struct vmm *v)
 
 	session = retrieve_vm(v);
 	continue_with_device(v, retrieve_device(v, session));
-	give_memory_to_device(v);
 	may_die(v, "bound");
 	tell("adopted");
 
@@ -547,6 +580,8 @@ static void stage_2_with_device(struct vmm *v)
 	ksft_test_result(no_blocked_writes(v),
 			 "no config write to it or to the bridges above was blocked\n");
 	finish(session);
+	if (v->opt.remap)
+		use_other_iovas(v);
 	report_frames(v);
 	if (v->opt.flat_kib >= 0)
 		ksft_test_result(free_memory_is_same(v),

@@ -23,9 +23,12 @@ struct options {
 	bool huge;
 	bool apart;		/* the device in a separate session, first */
 	bool fault;		/* of the device's DMA, before anything is measured */
+	bool early;		/* map memory before the VM runs, for a control */
+	bool remap;		/* use another IOVA at the end */
 	bool errors;		/* of the device are expected */
 	bool stop;		/* only ask the VMM that runs to stop its VM */
 	long frames;		/* -1: as many as fit the machine */
+	long mapped_gib;	/* beside the VM's memory */
 	long idle_s;		/* -1: no idle run */
 	long alone_s;		/* stage 2, before the device is taken */
 	long flat_kib;		/* -1: free memory is not compared */

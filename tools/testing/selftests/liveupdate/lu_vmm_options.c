@@ -23,6 +23,10 @@ static void __noreturn explain_usage(void)
 		"                     which the observer and the kernel must see\n"
 		"  --apart            preserve the device first, in another session\n"
 		"  --huge             VM memory in folios of 2 MiB\n"
+		"  --mapped GIB       map the VM's memory again and again, so much in all\n"
+		"  --early            stage 2: map it before the VM runs\n"
+		"  --remap            stage 2: when all is finished the device uses another\n"
+		"                     IOVA while it is mapped, and when it is not\n"
 		"  --idle SECONDS     no update: let the guest work and check it\n"
 		"  --die STEP         be killed when 'preserved', 'retrieved' or 'bound'\n"
 		"  --errors           the device is to have logged errors meanwhile\n"
@@ -48,6 +52,9 @@ struct options parse(int argc, char *argv[])
 		{ "huge", no_argument, NULL, 'H' },
 		{ "apart", no_argument, NULL, 'Z' },
 		{ "fault", no_argument, NULL, 'X' },
+		{ "mapped", required_argument, NULL, 'M' },
+		{ "early", no_argument, NULL, 'Y' },
+		{ "remap", no_argument, NULL, 'R' },
 		{ "idle", required_argument, NULL, 'i' },
 		{ "alone", required_argument, NULL, 'a' },
 		{ "die", required_argument, NULL, 'D' },
@@ -90,6 +97,15 @@ struct options parse(int argc, char *argv[])
 			break;
 		case 'X':
 			o.fault = true;
+			break;
+		case 'M':
+			o.mapped_gib = number(optarg);
+			break;
+		case 'Y':
+			o.early = true;
+			break;
+		case 'R':
+			o.remap = true;
 			break;
 		case 'i':
 			o.idle_s = number(optarg);
