@@ -337,13 +337,30 @@ static int iommu_liveupdate_count_alias(struct pci_dev *pdev, u16 alias,
 	return 0;
 }
 
-/* Return: why @dev cannot be preserved, or NULL. */
-static const char *iommu_liveupdate_unsupported(struct device *dev)
+static bool iommu_liveupdate_is_above(struct pci_dev *bridge,
+				      struct pci_dev *dev)
+{
+	while (dev && dev != bridge)
+		dev = pci_upstream_bridge(dev);
+
+	return dev;
+}
+
+/*
+ * Only bridges above @owner stay as long as its file is open: they are the only other
+ * devices that may be in its group.
+ *
+ * Return: why @dev cannot be preserved together with @owner, or NULL.
+ */
+static const char *iommu_liveupdate_unsupported(struct device *dev,
+						struct device *owner)
 {
 	unsigned int aliases = 0;
 
 	if (!dev_is_pci(dev))
 		return "a device that is not PCI is in its IOMMU group";
+	if (!iommu_liveupdate_is_above(to_pci_dev(dev), to_pci_dev(owner)))
+		return "other devices are in its IOMMU group";
 	if (dev->iommu->require_direct)
 		return "the firmware requires memory to be mapped for it";
 	if (pci_real_dma_dev(to_pci_dev(dev)) != to_pci_dev(dev))
@@ -369,6 +386,7 @@ static void iommu_outgoing_insert(struct iommu_outgoing_attachment *att)
 }
 
 struct iommu_outgoing_request {
+	struct device *dev;
 	struct iommu_outgoing_domain *domain;
 	const struct iommu_liveupdate_ops *ops;
 	u64 token;
@@ -383,9 +401,9 @@ static int iommu_outgoing_attach(struct device *dev, void *data)
 	const char *why;
 	int err;
 
-	why = iommu_liveupdate_unsupported(dev);
+	why = iommu_liveupdate_unsupported(dev, request->dev);
 	if (why) {
-		dev_info(dev, "live update: not preserved: %s\n", why);
+		dev_info(request->dev, "live update: not preserved: %s\n", why);
 		return -EOPNOTSUPP;
 	}
 
@@ -491,6 +509,7 @@ int iommu_liveupdate_preserve(struct device *dev, struct iommu_domain *domain,
 			      u64 *tokenp)
 {
 	struct iommu_outgoing_request request = {
+		.dev = dev,
 		.ops = dev_iommu_ops(dev)->liveupdate,
 	};
 	struct iommu_group *group;
@@ -993,13 +1012,15 @@ struct list_head *iommu_liveupdate_attachments(void)
  *
  * Context: While the driver initializes its units, before the device is blocked or
  *          no longer translated.
+ * Return: true if it does no DMA any more.
  */
-void iommu_liveupdate_stop(struct iommu_liveupdate_attachment *att,
+bool iommu_liveupdate_stop(struct iommu_liveupdate_attachment *att,
 			   const char *why)
 {
-	pci_liveupdate_fail(att->wire.segment, att->wire.rid, why);
+	return pci_liveupdate_fail(att->wire.segment, att->wire.rid, why);
 }
 
+/* Translation is about to end: a device that runs would write to any memory. */
 static void iommu_incoming_stop_unit(struct iommu_liveupdate_unit *unit,
 				     const struct iommu_liveupdate_ops *ops,
 				     const char *why)
@@ -1010,7 +1031,10 @@ static void iommu_incoming_stop_unit(struct iommu_liveupdate_unit *unit,
 		if (att->unit != unit)
 			continue;
 		att->taken = false;
-		iommu_liveupdate_stop(att, why);
+		if (!iommu_liveupdate_stop(att, why))
+			panic("iommu: live update: %04x:%02x:%02x.%u does DMA, cannot be stopped, and will not be translated any longer\n",
+			      att->wire.segment, PCI_BUS_NUM(att->wire.rid),
+			      PCI_SLOT(att->wire.rid), PCI_FUNC(att->wire.rid));
 	}
 	unit->state = IOMMU_LIVEUPDATE_STOPPED;
 	unit->ops = ops;
@@ -1049,12 +1073,20 @@ void iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base
 void iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
 			       const char *why)
 {
+	struct iommu_liveupdate_domain *domain;
 	struct iommu_liveupdate_unit *unit;
 
 	list_for_each_entry(unit, &iommu_incoming.units, list) {
 		if (unit->wire.kind == ops->kind &&
 		    unit->state != IOMMU_LIVEUPDATE_STOPPED)
 			iommu_incoming_stop_unit(unit, ops, why);
+	}
+
+	/* The driver frees its units. */
+	list_for_each_entry(domain, &iommu_incoming.domains, list) {
+		if (domain->restored && domain->ops == ops &&
+		    ops->free_domain(domain->restored))
+			domain->restored = NULL;
 	}
 }
 
@@ -1076,16 +1108,20 @@ late_initcall(iommu_liveupdate_scanned);
 
 /**
  * iommu_liveupdate_restore - Return the domain that a device translates through
- * @dev: The device; its driver was probed, and no domain was attached.
+ * @dev:    The device; its driver was probed, and no domain was attached.
+ * @domain: What its group is attached to, NULL at first.
  *
  * Context: With the group's mutex.
- * Return: the restored domain, to be the group's; NULL if there is none, and the
- *         device is blocked.
+ * Return: the restored domain, to be the group's.
+ *         NULL if the previous kernel has preserved no translation of the device.
+ *         -EBUSY if it has, and that cannot be taken over, or is not @domain. The
+ *         device is blocked, which is logged.
  */
-struct iommu_domain *iommu_liveupdate_restore(struct device *dev)
+struct iommu_domain *iommu_liveupdate_restore(struct device *dev,
+					      struct iommu_domain *domain)
 {
 	struct iommu_liveupdate_attachment *att;
-	struct iommu_domain *domain;
+	struct iommu_domain *restored = NULL;
 
 	if (list_empty(&iommu_incoming.attachments) || !dev_is_pci(dev))
 		return NULL;
@@ -1096,16 +1132,36 @@ struct iommu_domain *iommu_liveupdate_restore(struct device *dev)
 	if (!att || !att->taken || att->dev)
 		return NULL;
 
-	domain = att->unit->ops->restore(dev, att);
-	if (!domain) {
+	if (!domain || domain == att->domain->restored)
+		restored = att->unit->ops->restore(dev, att);
+	att->dev = dev;
+	if (!att->group)
+		att->group = iommu_group_ref_get(dev->iommu_group);
+	if (!restored) {
 		dev_err(dev, "live update: its translation could not be taken over, its DMA is blocked; its VM must be restarted\n");
 		att->taken = false;
 		att->unit->ops->clear(att);
-		return NULL;
+		return ERR_PTR(-EBUSY);
 	}
-	att->dev = dev;
 
-	return domain;
+	return restored;
+}
+
+/**
+ * iommu_liveupdate_is_listed - Check whether the previous kernel has preserved a device
+ * @dev: The device.
+ *
+ * Context: With the group's mutex.
+ * Return: true if its translation was preserved, and its live update is not finished.
+ */
+bool iommu_liveupdate_is_listed(struct device *dev)
+{
+	if (list_empty(&iommu_incoming.attachments))
+		return false;
+
+	guard(mutex)(&iommu_incoming_lock);
+
+	return iommu_incoming_attachment_of(dev);
 }
 
 /**
@@ -1192,7 +1248,7 @@ bool iommu_liveupdate_is_incoming(struct device *dev, u64 token)
 
 	att = iommu_incoming_attachment_of(dev);
 
-	return att && token == iommu_liveupdate_dev_sbdf(dev) + 1;
+	return att && att->taken && token == iommu_liveupdate_dev_sbdf(dev) + 1;
 }
 EXPORT_SYMBOL_GPL(iommu_liveupdate_is_incoming);
 
@@ -1291,29 +1347,27 @@ phys_addr_t iommu_liveupdate_iova_to_phys(struct iommu_domain *domain,
 static void iommu_incoming_detach(struct iommu_liveupdate_attachment *att)
 {
 	struct iommu_liveupdate_attachment *other;
-	struct device *dev = NULL;
+	struct iommu_group *group;
 
 	scoped_guard(mutex, &iommu_incoming_lock) {
-		if (att->dev)
-			dev = get_device(att->dev);
+		group = att->group;
+		att->group = NULL;
 	}
-	if (dev)
-		iommu_group_end_restored(dev);
+	if (group)
+		iommu_group_end_restored(group);
 
 	scoped_guard(mutex, &iommu_incoming_lock) {
 		list_for_each_entry(other, &iommu_incoming.attachments, list) {
-			if (!dev || !other->dev ||
-			    other->dev->iommu_group != dev->iommu_group)
+			if (other != att && (!group || other->group != group))
 				continue;
+			/* Never probed: nothing else has changed its entry. */
+			if (other->taken && !other->dev)
+				other->unit->ops->clear(other);
 			other->dev = NULL;
 			other->taken = false;
 		}
-		/* Never probed: nothing else has changed its entry. */
-		if (att->taken)
-			att->unit->ops->clear(att);
-		att->taken = false;
 	}
-	put_device(dev);
+	iommu_group_put(group);
 }
 
 /**
@@ -1402,6 +1456,10 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 
 	guard(mutex)(&iommu_incoming_lock);
 
+	list_for_each_entry(unit, &iommu_incoming.units, list) {
+		if (unit->ops && unit->ops->unit_uses_old_tables(unit))
+			unit->state = IOMMU_LIVEUPDATE_EXPECTED;
+	}
 	list_for_each_entry(domain, &iommu_incoming.domains, list) {
 		if (domain->restored &&
 		    !domain->ops->free_domain(domain->restored))
@@ -1410,11 +1468,11 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 			iommu_incoming_free_tables(domain);
 	}
 	list_for_each_entry(unit, &iommu_incoming.units, list) {
-		if (unit->ops)
-			unit->ops->release_unit(unit);
-		else if (unit->state == IOMMU_LIVEUPDATE_EXPECTED)
-			pr_warn("iommu: live update: the unit at %#llx was not found, the previous kernel's tables are not freed\n",
+		if (unit->state == IOMMU_LIVEUPDATE_EXPECTED)
+			pr_warn("iommu: live update: the unit at %#llx may use the previous kernel's tables, they are not freed\n",
 				unit->wire.base);
+		else if (unit->ops)
+			unit->ops->release_unit(unit);
 	}
 	luo_abi_release(&iommu_incoming.reader);
 	iommu_incoming_free();

@@ -36,6 +36,8 @@ struct iommu_liveupdate_unit;
  * @clear:      Remove the entry of an attachment that @restore was not called for.
  * @free_domain: Free a restored domain, but not its table. Return false if a device
  *              is still attached: the table must not be freed.
+ * @unit_uses_old_tables: Ask the hardware of a unit, whatever became of it, whether
+ *              it translates through the previous kernel's tables. May sleep.
  * @release_unit: Free the previous kernel's tables of a unit, which is not using
  *              them any more.
  *
@@ -59,6 +61,7 @@ struct iommu_liveupdate_ops {
 					struct iommu_liveupdate_attachment *att);
 	void (*clear)(struct iommu_liveupdate_attachment *att);
 	bool (*free_domain)(struct iommu_domain *domain);
+	bool (*unit_uses_old_tables)(struct iommu_liveupdate_unit *unit);
 	void (*release_unit)(struct iommu_liveupdate_unit *unit);
 };
 
@@ -123,6 +126,7 @@ struct iommu_liveupdate_domain {
  * @unit:   The unit.
  * @domain: The table.
  * @dev:    The device, while it is known to the IOMMU core.
+ * @group:  Its group, referenced; until the attachment is ended.
  * @taken:  The driver has put its entry into this kernel's tables.
  */
 struct iommu_liveupdate_attachment {
@@ -131,6 +135,7 @@ struct iommu_liveupdate_attachment {
 	struct iommu_liveupdate_unit *unit;
 	struct iommu_liveupdate_domain *domain;
 	struct device *dev;
+	struct iommu_group *group;
 	bool taken;
 };
 
@@ -140,18 +145,20 @@ void iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base
 				const char *why);
 void iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
 			       const char *why);
-void iommu_liveupdate_stop(struct iommu_liveupdate_attachment *att,
+bool iommu_liveupdate_stop(struct iommu_liveupdate_attachment *att,
 			   const char *why);
 struct list_head *iommu_liveupdate_attachments(void);
 phys_addr_t iommu_liveupdate_iova_to_phys(struct iommu_domain *domain,
 					  dma_addr_t iova);
 
 /* For the IOMMU core. */
-struct iommu_domain *iommu_liveupdate_restore(struct device *dev);
+struct iommu_domain *iommu_liveupdate_restore(struct device *dev,
+					      struct iommu_domain *domain);
+bool iommu_liveupdate_is_listed(struct device *dev);
 void iommu_liveupdate_device_gone(struct device *dev);
 
 /* Of the IOMMU core. */
-void iommu_group_end_restored(struct device *dev);
+void iommu_group_end_restored(struct iommu_group *group);
 bool iommu_group_is_restored(struct device *dev);
 
 #else /* CONFIG_IOMMU_LIVEUPDATE */
@@ -161,9 +168,15 @@ bool iommu_group_is_restored(struct device *dev);
 struct device;
 struct iommu_domain;
 
-static inline struct iommu_domain *iommu_liveupdate_restore(struct device *dev)
+static inline struct iommu_domain *
+iommu_liveupdate_restore(struct device *dev, struct iommu_domain *domain)
 {
 	return NULL;
+}
+
+static inline bool iommu_liveupdate_is_listed(struct device *dev)
+{
+	return false;
 }
 
 static inline void iommu_liveupdate_device_gone(struct device *dev)

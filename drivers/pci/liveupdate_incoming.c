@@ -846,10 +846,10 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
  * For the IOMMU core, which finds that the function's DMA cannot be translated any
  * longer. The function is quarantined; one that is not preserved is ignored.
  *
- * Context: Process context. On return the function's DMA has ended, if it could
- *          be reached.
+ * Context: Process context.
+ * Return: false if the function does DMA and cannot be stopped.
  */
-void pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
+bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
 {
 	struct pci_liveupdate *lu;
 
@@ -857,8 +857,12 @@ void pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
 
 	lu = pci_liveupdate_find(pci_liveupdate_sbdf(segment, PCI_BUS_NUM(rid),
 						     rid & 0xff));
-	if (lu && lu->users && lu->wire.kind == LUO_PCI_FUNCTION)
+	if (!lu || lu->wire.kind != LUO_PCI_FUNCTION)
+		return true;
+	if (lu->users)
 		pci_liveupdate_quarantine(lu, lu->dev, why);
+
+	return lu->state != PCI_LIVEUPDATE_QUARANTINED || lu->stopped;
 }
 
 /**

@@ -34,7 +34,7 @@ struct pci_liveupdate_bypass {
 
 bool pci_liveupdate_any_running(void);
 int pci_liveupdate_root_veto(struct pci_bus *bus);
-void pci_liveupdate_fail(u32 segment, u16 rid, const char *why);
+bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why);
 void pci_liveupdate_fail_all(const char *why);
 
 int pci_liveupdate_register(struct liveupdate_file_handler *fh);
@@ -75,8 +75,9 @@ static inline int pci_liveupdate_root_veto(struct pci_bus *bus)
 	return 0;
 }
 
-static inline void pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
+static inline bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
 {
+	return true;
 }
 
 static inline void pci_liveupdate_fail_all(const char *why)

@@ -78,12 +78,20 @@ intel_liveupdate_entry(struct luo_iommu_attachment *attachment)
 	return (struct luo_vtd_attachment *)attachment->vendor;
 }
 
+/* Entries of other types need more than a page table (VT-d 9.3). */
+static bool intel_liveupdate_is_supported(struct context_entry *context)
+{
+	return context_present(context) &&
+	       ((context->lo >> 2) & 3) == CONTEXT_TT_MULTI_LEVEL;
+}
+
 /* --- the old kernel */
 
 static const char *intel_liveupdate_unsupported(struct device_domain_info *info,
 						struct iommu_domain *domain)
 {
 	struct dmar_domain *dmar_domain = to_dmar_domain(domain);
+	struct context_entry *context;
 
 	if (sm_supported(info->iommu))
 		return "its IOMMU is in scalable mode, start with intel_iommu=sm_off";
@@ -99,6 +107,11 @@ static const char *intel_liveupdate_unsupported(struct device_domain_info *info,
 	if (info->ats_enabled)
 		return "ATS is in use";
 
+	guard(spinlock)(&info->iommu->lock);
+	context = iommu_context_addr(info->iommu, info->bus, info->devfn, false);
+	if (!context || !intel_liveupdate_is_supported(context))
+		return "its translation type is not supported, for example with ATS";
+
 	return NULL;
 }
 
@@ -107,6 +120,9 @@ static void intel_liveupdate_put_tables(struct intel_iommu *iommu, u8 bus)
 	struct intel_liveupdate *lu = iommu->liveupdate;
 
 	if (!--lu->users[bus]) {
+		lu->root[bus].lo = 0;
+		__iommu_flush_cache(iommu, &lu->root[bus],
+				    sizeof(lu->root[bus]));
 		kho_unpreserve_free(lu->contexts[bus]);
 		lu->contexts[bus] = NULL;
 	}
@@ -131,6 +147,8 @@ static int intel_liveupdate_get_tables(struct intel_iommu *iommu, u8 bus)
 			kfree(lu);
 			return PTR_ERR(table);
 		}
+		/* The unit reads all of it, and need not snoop the CPU's cache. */
+		__iommu_flush_cache(iommu, table, ROOT_SIZE);
 		lu->root = table;
 		iommu->liveupdate = lu;
 	}
@@ -145,6 +163,7 @@ static int intel_liveupdate_get_tables(struct intel_iommu *iommu, u8 bus)
 			}
 			return PTR_ERR(table);
 		}
+		__iommu_flush_cache(iommu, table, CONTEXT_SIZE);
 		lu->contexts[bus] = table;
 	}
 	lu->users[bus]++;
@@ -208,9 +227,10 @@ static void intel_liveupdate_unfreeze(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 	struct intel_liveupdate *lu = info->iommu->liveupdate;
+	struct context_entry *entry = &lu->contexts[info->bus][info->devfn];
 
-	memset(&lu->contexts[info->bus][info->devfn], 0,
-	       sizeof(struct context_entry));
+	context_clear_entry(entry);
+	__iommu_flush_cache(info->iommu, entry, sizeof(*entry));
 	lu->frozen = false;
 }
 
@@ -258,8 +278,13 @@ static const char *intel_liveupdate_differs(struct intel_iommu *iommu,
 
 	if (!(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_TES))
 		return "translation is disabled in its IOMMU";
-	if (readq(iommu->reg + DMAR_RTADDR_REG) != root)
+	if (readq(iommu->reg + DMAR_RTADDR_REG) != root ||
+	    memchr_inv(intel_liveupdate_unit(&unit->wire) + 1, 0,
+		       sizeof(unit->wire.vendor) - sizeof(struct luo_vtd_unit))) {
+		/* Whatever it leads to is not freed. */
+		intel_liveupdate_unit(&unit->wire)->root = 0;
 		return "the root table of its IOMMU has changed";
+	}
 	if (root & ~VTD_PAGE_MASK || sm_supported(iommu))
 		return "its IOMMU is in another mode in this kernel, start with intel_iommu=sm_off";
 	if (!kho_range_is_incoming(root, ROOT_SIZE))
@@ -296,7 +321,8 @@ intel_liveupdate_domain(struct iommu_liveupdate_domain *incoming,
 	if (incoming->restored) {
 		domain = to_dmar_domain(incoming->restored);
 		if (domain->restored.ssptptr !=
-		    (entry->context_low & VTD_PAGE_MASK))
+		    (entry->context_low & VTD_PAGE_MASK) ||
+		    domain->restored.aw != (entry->context_high & 7))
 			return ERR_PTR(-EBADMSG);
 		return domain;
 	}
@@ -368,8 +394,9 @@ static const char *intel_liveupdate_copy(struct intel_iommu *iommu, u64 root,
 		return "its entry in the IOMMU's tables has changed";
 
 	did = context_domain_id(from);
-	if (!context_present(from) ||
-	    ((from->lo >> 2) & 3) != CONTEXT_TT_MULTI_LEVEL ||
+	if (!intel_liveupdate_is_supported(from) ||
+	    memchr_inv(entry + 1, 0, sizeof(att->wire.vendor) - sizeof(*entry)) ||
+	    !kho_range_is_incoming(from->lo & VTD_PAGE_MASK, VTD_PAGE_SIZE) ||
 	    !(cap_sagaw(iommu->cap) & BIT(from->hi & 7)) ||
 	    did < IDA_START_DID || did >= iommu->max_domain_id)
 		return "its entry in the IOMMU's tables is not valid";
@@ -459,7 +486,27 @@ void intel_liveupdate_stop(struct intel_iommu *iommu, const char *why)
 		iommu_liveupdate_stop_all(&intel_liveupdate_ops, why);
 }
 
-/* The root pointer leads to other tables now, or translation is off. */
+/*
+ * The unit may have been stopped and yet translate: its driver gave up early, or never
+ * switches it off (iommu_skip_te_disable).
+ */
+static bool
+intel_liveupdate_uses_old_tables(struct iommu_liveupdate_unit *unit)
+{
+	u64 root = intel_liveupdate_unit(&unit->wire)->root;
+	void __iomem *reg = ioremap(unit->wire.base, VTD_PAGE_SIZE);
+	bool uses;
+
+	if (!reg)
+		return true;
+	uses = readl(reg + DMAR_GSTS_REG) & DMA_GSTS_TES &&
+	       (readq(reg + DMAR_RTADDR_REG) & VTD_PAGE_MASK) ==
+	       (root & VTD_PAGE_MASK);
+	iounmap(reg);
+
+	return uses;
+}
+
 static void intel_liveupdate_release_unit(struct iommu_liveupdate_unit *unit)
 {
 	u64 root = intel_liveupdate_unit(&unit->wire)->root & VTD_PAGE_MASK;
@@ -556,5 +603,6 @@ const struct iommu_liveupdate_ops intel_liveupdate_ops = {
 	.restore = intel_liveupdate_restore,
 	.clear = intel_liveupdate_clear,
 	.free_domain = intel_liveupdate_free_domain,
+	.unit_uses_old_tables = intel_liveupdate_uses_old_tables,
 	.release_unit = intel_liveupdate_release_unit,
 };

@@ -126,13 +126,13 @@ static void await(pid_t pid)
 /* The process that holds a file is told to end through the pipe. */
 static void held(const char *bdf)
 {
-	int session, device, go[2], gone[2];
+	int session, device, go[2], gone[2], closed[2];
 	char byte;
 	pid_t pid;
 
 	ksft_set_plan(3);
 	fflush(stdout);
-	if (pipe(go) || pipe(gone))
+	if (pipe(go) || pipe(gone) || pipe(closed))
 		lu_die_errno("pipe");
 	pid = fork();
 	if (!pid) {
@@ -140,12 +140,17 @@ static void held(const char *bdf)
 		device = get_file(session, TOKEN_DEVICE);
 		if (!fork()) {
 			close(session);
+			if (write(closed[1], "", 1) != 1)
+				exit(1);
 			close(go[1]);
 			if (read(go[0], &byte, 1) > 0)
 				exit(1);
 			close(device);
 			exit(0);
 		}
+		/* The session ends with this process, not with the holder. */
+		if (read(closed[0], &byte, 1) != 1)
+			exit(1);
 		dies();
 	}
 	await(pid);
