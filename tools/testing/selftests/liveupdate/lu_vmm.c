@@ -35,6 +35,7 @@
 #include "lu_die.h"
 #include "lu_igb.h"
 #include "lu_memory.h"
+#include "lu_memstat.h"
 #include "lu_pci.h"
 #include "lu_state.h"
 #include "lu_stop.h"
@@ -520,6 +521,14 @@ static void finish(int session)
 	close(session);
 }
 
+/* The page table of the previous kernel. */
+static void report_freed(struct vmm *v, long kib)
+{
+	ksft_print_msg("%ld KiB became free\n", kib);
+	ksft_test_result(kib >= v->opt.frees_kib,
+			 "what the previous kernel's page table took is free\n");
+}
+
 /* The new table is an ordinary one: only what is not mapped is a fault. */
 static void use_other_iovas(struct vmm *v)
 {
@@ -564,6 +573,7 @@ static void end(struct vmm *v)
 /* The device came along. */
 static void stage_2_with_device(struct vmm *v)
 {
+	long free_kib;
 	int session;
 
 	session = retrieve_vm(v);
@@ -571,7 +581,7 @@ static void stage_2_with_device(struct vmm *v)
 	may_die(v, "bound");
 	tell("adopted");
 
-	begin_report(v->opt.flat_kib < 0 ? 15 : 16);
+	begin_report(15 + (v->opt.flat_kib >= 0) + (v->opt.frees_kib >= 0));
 	know_device(v);
 	tell_all_configs(v);
 	report_memory(v);
@@ -579,7 +589,10 @@ static void stage_2_with_device(struct vmm *v)
 	report_guest(v);
 	ksft_test_result(no_blocked_writes(v),
 			 "no config write to it or to the bridges above was blocked\n");
+	free_kib = lu_memstat_free_kib();
 	finish(session);
+	if (v->opt.frees_kib >= 0)
+		report_freed(v, lu_memstat_free_kib() - free_kib);
 	if (v->opt.remap)
 		use_other_iovas(v);
 	report_frames(v);

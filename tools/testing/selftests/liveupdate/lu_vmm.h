@@ -31,6 +31,7 @@ struct options {
 	long mapped_gib;	/* beside the VM's memory */
 	long idle_s;		/* -1: no idle run */
 	long alone_s;		/* stage 2, before the device is taken */
+	long frees_kib;		/* -1: what becomes free is not looked at */
 	long flat_kib;		/* -1: free memory is not compared */
 };
 

@@ -32,6 +32,8 @@ static void __noreturn explain_usage(void)
 		"  --errors           the device is to have logged errors meanwhile\n"
 		"  --flat KIB         stage 2: at most so much less memory is free than after\n"
 		"                     the first update\n"
+		"  --frees KIB        stage 2: at least so much memory is free once the\n"
+		"                     session is finished\n"
 		"  --alone SECONDS    stage 2: run without the device first (default 3)\n");
 	exit(KSFT_FAIL);
 }
@@ -59,13 +61,14 @@ struct options parse(int argc, char *argv[])
 		{ "alone", required_argument, NULL, 'a' },
 		{ "die", required_argument, NULL, 'D' },
 		{ "errors", no_argument, NULL, 'E' },
+		{ "frees", required_argument, NULL, 'G' },
 		{ "flat", required_argument, NULL, 'F' },
 		{ "stop", no_argument, NULL, 'S' },
 		{ }
 	};
 	struct options o = {
 		.stage = 1, .frames = -1, .idle_s = -1, .alone_s = 3,
-		.flat_kib = -1,
+		.flat_kib = -1, .frees_kib = -1,
 	};
 	int c;
 
@@ -118,6 +121,9 @@ struct options parse(int argc, char *argv[])
 			break;
 		case 'E':
 			o.errors = true;
+			break;
+		case 'G':
+			o.frees_kib = number(optarg);
 			break;
 		case 'F':
 			o.flat_kib = number(optarg);
