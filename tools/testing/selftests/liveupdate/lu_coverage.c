@@ -296,6 +296,19 @@ static void unchanged_while_preserved(void)
 	lu_result_is(detach() ?: attach(), 0, "and can be attached again");
 }
 
+/* Behind an IOMMU it would have no table to go on with. */
+static void unattached(void)
+{
+	int session = lu_new_session(luo, "unattached");
+
+	must(detach(), "detach");
+	lu_result_is(preserve(session, device.fd, TOKEN_DEVICE),
+		     lu_vfio_is_translated(&device) ? -ENXIO : 0,
+		     "a device behind an IOMMU must be attached");
+	close(session);
+	must(attach(), "attach");
+}
+
 static bool resetting;
 
 static void *reset(void *unused)
@@ -382,8 +395,9 @@ static void during_reset(void)
 
 static void refuse(void)
 {
-	ksft_set_plan(15);
+	ksft_set_plan(16);
 	set_up();
+	unattached();
 	map_huge();
 	map_small();
 	unpreserved_memory();
