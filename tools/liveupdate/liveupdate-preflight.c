@@ -709,29 +709,39 @@ static void parse_vtd_word(const struct word *word, struct vtd_options *vtd)
 	free(copy);
 }
 
-/*
- * Functions behind VT-d: the next kernel must translate, in the same mode.
- * Only legacy mode is preserved.
- */
-static void check_vtd(const struct cmdline *next)
+static struct vtd_options parse_vtd(const struct cmdline *cmdline, bool on)
 {
-	const struct need *need = find_need("vtd-v");
-	struct vtd_options vtd = { };
+	struct vtd_options vtd = { .on = on };
 
-	if (!need)
-		return;
-	vtd.on = need->default_on;
-	for (size_t i = 0; i < next->nr; i++) {
-		const struct word *word = &next->words[i];
+	for (size_t i = 0; i < cmdline->nr; i++) {
+		const struct word *word = &cmdline->words[i];
 
 		if (word->value && (!strcmp(word->name, "intel_iommu") ||
 				    !strcmp(word->name, "iommu")))
 			parse_vtd_word(word, &vtd);
 	}
+	return vtd;
+}
 
-	if (!vtd.on)
-		add_line(&problems, vtd.on_said ?
-			 "its command line switches VT-d off: preserved functions would be stopped" :
+/*
+ * Functions behind VT-d: the next kernel must translate, in the same mode.
+ * Only legacy mode is preserved.
+ */
+static void check_vtd(const struct cmdline *next, const struct cmdline *running)
+{
+	const struct need *need = find_need("vtd-v");
+	struct vtd_options vtd, now;
+
+	if (!need)
+		return;
+	vtd = parse_vtd(next, need->default_on);
+	now = parse_vtd(running, true);
+
+	if (!vtd.on && vtd.on_said)
+		add_line(&problems,
+			 "its command line switches VT-d off: preserved functions would be stopped");
+	else if (!vtd.on)
+		add_line(&problems,
 			 "its command line has no intel_iommu=on, and the kernel was built with it off: preserved functions would be stopped");
 	if (!has_scalable_mode())
 		return;
@@ -739,8 +749,8 @@ static void check_vtd(const struct cmdline *next)
 		add_line(&problems,
 			 "intel_iommu=sm_on on its command line: the IOMMU is in legacy mode now, preserved functions would be stopped");
 	else if (!vtd.scalable_said)
-		add_line(&notes,
-			 "its command line has no intel_iommu=sm_off: in case it was built with scalable mode on, say so");
+		add_line(now.scalable_said ? &problems : &notes,
+			 "its command line has no intel_iommu=sm_off: if it was built with scalable mode on, preserved functions would be stopped");
 }
 
 /*
@@ -759,8 +769,9 @@ static void check_noiommu(const struct cmdline *next, const struct need *need)
 			    "vfio.enable_unsafe_noiommu_mode"))
 			parse_bool(next->words[i].value ?: "1", &on);
 	}
+	/* Behind VT-d they are no noiommu devices, or not all of them. */
 	if (!on)
-		add_line(need->builtin ? &problems : &notes,
+		add_line(need->builtin && !find_need("vtd-v") ? &problems : &notes,
 			 "its command line has no vfio.enable_unsafe_noiommu_mode=1: noiommu devices can be retrieved only when that is set");
 }
 
@@ -784,7 +795,7 @@ static void check_pci(const struct cmdline *next, const struct cmdline *running)
 				 word->value);
 	}
 	check_untranslated(next);
-	check_vtd(next);
+	check_vtd(next, running);
 	if (vfio)
 		check_noiommu(next, vfio);
 }
@@ -1002,9 +1013,11 @@ static int answer(const char *image)
 	       scratch_size() >> 20, read_meminfo("MemTotal") >> 20);
 	printf("about %llu MiB more can be pinned or preserved, now and afterwards\n",
 	       pinnable() >> 20);
-	if (iommu_tables())
-		printf("IOMMU page tables: up to %llu KiB more are needed in the next kernel, until the sessions are finished\n",
+	if (iommu_tables()) {
+		printf("IOMMU page tables: up to %llu KiB more are needed ",
 		       iommu_tables() >> 10);
+		printf("until all sessions are finished\n");
+	}
 	if (status)
 		printf("NOT READY: %s\n", image);
 	else
