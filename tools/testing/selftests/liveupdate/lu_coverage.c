@@ -503,8 +503,10 @@ static void after_translated(int session)
 	size_t size = small_size();
 	int other = create_small();
 
-	ksft_set_plan(16);
+	ksft_set_plan(17);
 	lu_vfio_ioas(&device);
+	lu_result_is(ioctl(device.fd, VFIO_DEVICE_RESET) ? -errno : 0, 0,
+		     "a device that is not attached can be reset");
 	lu_result_is(luo_session_finish(session), -EBUSY,
 		     "it is not finished before the device is attached");
 	lu_result_is(detach(), 0, "there is nothing to detach");

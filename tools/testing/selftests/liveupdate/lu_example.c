@@ -9,8 +9,9 @@
  *
  * Between the two, load the next kernel by kexec_file_load() and start it.
  *
- * The device must be bound to vfio-pci, and have no IOMMU: boot both kernels
- * with "kho=on liveupdate=on vfio.enable_unsafe_noiommu_mode=1". Run as root.
+ * The device must be bound to vfio-pci. Boot both kernels with
+ * "kho=on liveupdate=on" and, for a device behind VT-d, "intel_iommu=on,sm_off",
+ * without an IOMMU "vfio.enable_unsafe_noiommu_mode=1". Run as root.
  */
 #include <err.h>
 #include <fcntl.h>
