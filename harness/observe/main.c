@@ -408,6 +408,7 @@ static void check_gates(struct observe *o)
 		fail(o, "the console of kernel %d did not show what init logged: a splat may have gone unseen",
 		     blind);
 	acts_check(o);
+	blame_monitor(o);
 	if (o->trace.misread)
 		fail(o, "QEMU's trace cannot be read, it has '%s'",
 		     o->trace.first_misread);
