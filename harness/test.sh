@@ -28,6 +28,7 @@ readme		test	$H/tests/readme.sh
 abi		test	$H/abi.sh test
 abi-layout	test	$H/abi.sh layout
 docs		test	$H/docs.sh
+without		test	$H/tests/without.sh
 cost		full	$H/cost.sh
 cost-pci	full	$H/cost-pci.sh
 kho-keys	full	$H/kho-keys.sh

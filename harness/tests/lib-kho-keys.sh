@@ -19,7 +19,6 @@ keys()
 	append_stage 5 kho_kunit.keys="$4"
 	for n in 1 3 5; do
 		stage $n <<'SH'
-echo KTAP version 1
 cat /sys/kernel/debug/kunit/kho_keys/results
 SH
 	done
