@@ -245,6 +245,19 @@ static int iommu_outgoing_write_domain(struct iommu_outgoing_domain *domain,
 	return err;
 }
 
+/* In the order in which they are serialized. */
+static void iommu_outgoing_insert_domain(struct iommu_outgoing_domain *domain)
+{
+	struct iommu_outgoing_domain *next;
+
+	list_for_each_entry(next, &iommu_outgoing.domains, list) {
+		if (next->blob > domain->blob)
+			break;
+	}
+	list_add_tail(&domain->list, &next->list);
+	iommu_outgoing.nr_domains++;
+}
+
 static struct iommu_outgoing_domain *
 iommu_outgoing_get_domain(struct iommu_domain *iommu_domain,
 			  const struct iommu_liveupdate_ops *ops,
@@ -279,8 +292,7 @@ iommu_outgoing_get_domain(struct iommu_domain *iommu_domain,
 		iommu_outgoing_free_domain(domain);
 		return ERR_PTR(err);
 	}
-	list_add_tail(&domain->list, &iommu_outgoing.domains);
-	iommu_outgoing.nr_domains++;
+	iommu_outgoing_insert_domain(domain);
 
 	return domain;
 }
@@ -300,7 +312,7 @@ static void iommu_outgoing_put_domain(struct iommu_outgoing_domain *domain)
 static struct iommu_outgoing_unit *
 iommu_outgoing_get_unit(const struct luo_iommu_unit *wire)
 {
-	struct iommu_outgoing_unit *unit;
+	struct iommu_outgoing_unit *unit, *next;
 
 	list_for_each_entry(unit, &iommu_outgoing.units, list) {
 		if (unit->wire.base == wire->base) {
@@ -314,7 +326,11 @@ iommu_outgoing_get_unit(const struct luo_iommu_unit *wire)
 		return ERR_PTR(-ENOMEM);
 	unit->wire = *wire;
 	unit->users = 1;
-	list_add_tail(&unit->list, &iommu_outgoing.units);
+	list_for_each_entry(next, &iommu_outgoing.units, list) {
+		if (next->wire.base > wire->base)
+			break;
+	}
+	list_add_tail(&unit->list, &next->list);
 	iommu_outgoing.nr_units++;
 
 	return unit;
@@ -492,7 +508,7 @@ static void iommu_outgoing_shrink(void)
  *          for another device.
  * @owner:  First argument of @list.
  * @tokenp: Set to a token by which the next kernel finds the device's translation.
- *          Not 0, and without a meaning to the caller.
+ *          Not 0, and the same as that of pci_liveupdate_preserve().
  *
  * To be called from the .preserve() of a file whose handler is registered, see
  * iommu_liveupdate_register().
@@ -1020,24 +1036,29 @@ bool iommu_liveupdate_stop(struct iommu_liveupdate_attachment *att,
 	return pci_liveupdate_fail(att->wire.segment, att->wire.rid, why);
 }
 
-/* Translation is about to end: a device that runs would write to any memory. */
-static void iommu_incoming_stop_unit(struct iommu_liveupdate_unit *unit,
+/* Return: true if no device of the unit does DMA any more. */
+static bool iommu_incoming_stop_unit(struct iommu_liveupdate_unit *unit,
 				     const struct iommu_liveupdate_ops *ops,
 				     const char *why)
 {
 	struct iommu_liveupdate_attachment *att;
+	bool stopped = true;
 
 	list_for_each_entry(att, &iommu_incoming.attachments, list) {
 		if (att->unit != unit)
 			continue;
 		att->taken = false;
-		if (!iommu_liveupdate_stop(att, why))
-			panic("iommu: live update: %04x:%02x:%02x.%u does DMA, cannot be stopped, and will not be translated any longer\n",
-			      att->wire.segment, PCI_BUS_NUM(att->wire.rid),
-			      PCI_SLOT(att->wire.rid), PCI_FUNC(att->wire.rid));
+		iommu_liveupdate_stop(att, why);
+	}
+	/* Some can only be stopped together, at a bridge above. */
+	list_for_each_entry(att, &iommu_incoming.attachments, list) {
+		if (att->unit == unit && !iommu_liveupdate_stop(att, why))
+			stopped = false;
 	}
 	unit->state = IOMMU_LIVEUPDATE_STOPPED;
 	unit->ops = ops;
+
+	return stopped;
 }
 
 /**
@@ -1050,8 +1071,10 @@ static void iommu_incoming_stop_unit(struct iommu_liveupdate_unit *unit,
  * previous kernel has not left it on.
  *
  * Context: While the driver initializes its units.
+ * Return: false if a device does DMA and cannot be stopped. Without translation it
+ *         would write to any memory.
  */
-void iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base,
+bool iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base,
 				const char *why)
 {
 	struct iommu_liveupdate_unit *unit;
@@ -1059,8 +1082,10 @@ void iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base
 	list_for_each_entry(unit, &iommu_incoming.units, list) {
 		if (unit->wire.base == base &&
 		    unit->state != IOMMU_LIVEUPDATE_STOPPED)
-			iommu_incoming_stop_unit(unit, ops, why);
+			return iommu_incoming_stop_unit(unit, ops, why);
 	}
+
+	return true;
 }
 
 /**
@@ -1068,18 +1093,20 @@ void iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base
  * @ops: The driver.
  * @why: The reason, for the log.
  *
- * As iommu_liveupdate_stop_unit().
+ * As iommu_liveupdate_stop_unit(). Nothing refers to the units any more afterwards.
  */
-void iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
+bool iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
 			       const char *why)
 {
 	struct iommu_liveupdate_domain *domain;
 	struct iommu_liveupdate_unit *unit;
+	bool stopped = true;
 
 	list_for_each_entry(unit, &iommu_incoming.units, list) {
 		if (unit->wire.kind == ops->kind &&
-		    unit->state != IOMMU_LIVEUPDATE_STOPPED)
-			iommu_incoming_stop_unit(unit, ops, why);
+		    unit->state != IOMMU_LIVEUPDATE_STOPPED &&
+		    !iommu_incoming_stop_unit(unit, ops, why))
+			stopped = false;
 	}
 
 	/* The driver frees its units. */
@@ -1088,6 +1115,61 @@ void iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
 		    ops->free_domain(domain->restored))
 			domain->restored = NULL;
 	}
+
+	return stopped;
+}
+
+struct iommu_incoming_others {
+	bool (*is_translated)(struct device *dev);
+};
+
+/* Return: why a running function cannot be translated as before, or NULL. */
+static const char *iommu_incoming_check(struct pci_dev *dev, void *data)
+{
+	struct iommu_liveupdate_attachment *att;
+	struct iommu_incoming_others *others = data;
+
+	att = iommu_incoming_attachment(iommu_liveupdate_dev_sbdf(&dev->dev));
+	if (att)
+		return att->unit->found ? NULL : "its IOMMU was not found";
+	if (!others->is_translated(&dev->dev))
+		return NULL;
+
+	return "its DMA is translated now and was not before, start with the IOMMU off";
+}
+
+/**
+ * iommu_liveupdate_found - Note that a unit exists
+ * @ops:  The unit's driver.
+ * @base: Physical address of its registers.
+ *
+ * Context: Before the driver initializes its units.
+ */
+void iommu_liveupdate_found(const struct iommu_liveupdate_ops *ops, u64 base)
+{
+	struct iommu_liveupdate_unit *unit;
+
+	list_for_each_entry(unit, &iommu_incoming.units, list) {
+		if (unit->wire.base == base && unit->wire.kind == ops->kind)
+			unit->found = true;
+	}
+}
+
+/**
+ * iommu_liveupdate_stop_others - Stop devices that will not be translated as before
+ * @is_translated: Check whether a device is behind a unit.
+ *
+ * That is devices whose unit was not found with iommu_liveupdate_found(), and
+ * devices that are behind a unit and whose translation was not preserved.
+ *
+ * Context: Before the driver initializes its units, which may switch translation off
+ *          or on.
+ */
+void iommu_liveupdate_stop_others(bool (*is_translated)(struct device *dev))
+{
+	struct iommu_incoming_others others = { is_translated };
+
+	pci_liveupdate_fail_some(iommu_incoming_check, &others);
 }
 
 /* A unit without a driver continues to use its tables: they are never freed. */
@@ -1372,8 +1454,9 @@ static void iommu_incoming_detach(struct iommu_liveupdate_attachment *att)
 
 /**
  * iommu_liveupdate_finish - End a device's use of the previous kernel's table
- * @token: The token of the previous kernel's iommu_liveupdate_preserve(); 0 is
- *         ignored.
+ * @token: The token of the previous kernel's iommu_liveupdate_preserve(), or of its
+ *         pci_liveupdate_preserve(). Ignored if it is 0, or the device's
+ *         translation was not preserved.
  *
  * If the owner has not attached a domain, the device has been stopped.
  *
@@ -1406,7 +1489,12 @@ static bool iommu_incoming_domain_is_used(struct iommu_liveupdate_domain *domain
 	return false;
 }
 
-static void iommu_incoming_free_tables(struct iommu_liveupdate_domain *domain)
+/*
+ * Put the pages of a table on @folios, and free its description. The pages are freed
+ * when all descriptions are, because a damaged list can lead to one.
+ */
+static void iommu_incoming_free_tables(struct iommu_liveupdate_domain *domain,
+				       struct list_head *folios)
 {
 	struct luo_abi_reader *r = iommu_incoming_open(domain);
 	struct luo_iommu_table table;
@@ -1425,10 +1513,21 @@ static void iommu_incoming_free_tables(struct iommu_liveupdate_domain *domain)
 			continue;
 		folio = kho_restore_folio(table.phys);
 		if (folio)
-			folio_put(folio);
+			list_add(&folio->lru, folios);
 		cond_resched();
 	}
 	luo_abi_release(r);
+}
+
+static void iommu_incoming_free_folios(struct list_head *folios)
+{
+	struct folio *folio, *next;
+
+	list_for_each_entry_safe(folio, next, folios, lru) {
+		list_del(&folio->lru);
+		folio_put(folio);
+		cond_resched();
+	}
 }
 
 static int iommu_liveupdate_flb_retrieve(struct liveupdate_flb_op_args *args)
@@ -1449,6 +1548,7 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 	struct iommu_liveupdate_attachment *att;
 	struct iommu_liveupdate_domain *domain;
 	struct iommu_liveupdate_unit *unit;
+	LIST_HEAD(folios);
 
 	/* Those of files that were not retrieved, or of bridges. */
 	list_for_each_entry(att, &iommu_incoming.attachments, list)
@@ -1465,7 +1565,7 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 		    !domain->ops->free_domain(domain->restored))
 			continue;
 		if (!iommu_incoming_domain_is_used(domain))
-			iommu_incoming_free_tables(domain);
+			iommu_incoming_free_tables(domain, &folios);
 	}
 	list_for_each_entry(unit, &iommu_incoming.units, list) {
 		if (unit->state == IOMMU_LIVEUPDATE_EXPECTED)
@@ -1476,6 +1576,7 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 	}
 	luo_abi_release(&iommu_incoming.reader);
 	iommu_incoming_free();
+	iommu_incoming_free_folios(&folios);
 }
 
 static const struct liveupdate_flb_ops iommu_liveupdate_flb_ops = {

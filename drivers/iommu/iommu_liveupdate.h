@@ -84,6 +84,7 @@ enum iommu_liveupdate_unit_state {
  * @list:   Among all.
  * @wire:   What was handed over.
  * @number: Its number, from 1.
+ * @found:  It exists.
  * @state:  What became of it.
  * @ops:    Its driver, since that took it over.
  * @driver: The driver's.
@@ -92,6 +93,7 @@ struct iommu_liveupdate_unit {
 	struct list_head list;
 	struct luo_iommu_unit wire;
 	u32 number;
+	bool found;
 	enum iommu_liveupdate_unit_state state;
 	const struct iommu_liveupdate_ops *ops;
 	void *driver;
@@ -141,9 +143,11 @@ struct iommu_liveupdate_attachment {
 
 /* For the drivers of IOMMUs, when they initialize their units. */
 struct iommu_liveupdate_unit *iommu_liveupdate_find_unit(u64 base);
-void iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base,
+void iommu_liveupdate_found(const struct iommu_liveupdate_ops *ops, u64 base);
+void iommu_liveupdate_stop_others(bool (*is_translated)(struct device *dev));
+bool iommu_liveupdate_stop_unit(const struct iommu_liveupdate_ops *ops, u64 base,
 				const char *why);
-void iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
+bool iommu_liveupdate_stop_all(const struct iommu_liveupdate_ops *ops,
 			       const char *why);
 bool iommu_liveupdate_stop(struct iommu_liveupdate_attachment *att,
 			   const char *why);

@@ -125,18 +125,39 @@ static u64 iommu_wire_count(struct luo_abi_reader *r, u16 type)
 	return it.left;
 }
 
+static int iommu_wire_check_units(struct luo_abi_reader *r)
+{
+	const struct luo_abi_record *record;
+	struct luo_iommu_unit unit;
+	struct luo_abi_array_it it;
+	u64 next = 0;
+
+	record = luo_abi_next(r, NULL, LUO_IOMMU_UNITS);
+	luo_abi_array_begin(&it, record);
+	while (luo_abi_array_next(&it, &unit, sizeof(unit))) {
+		if (unit.base < next)
+			return REFUSE(r, record, struct luo_iommu_unit, base,
+				      next, unit.base);
+		next = unit.base + 1;
+	}
+
+	return 0;
+}
+
 static int iommu_wire_check_domains(struct luo_abi_reader *r)
 {
 	const struct luo_abi_record *record;
 	struct luo_iommu_domain domain;
 	struct luo_abi_array_it it;
+	u64 next = 1;
 
 	record = luo_abi_next(r, NULL, LUO_IOMMU_DOMAINS);
 	luo_abi_array_begin(&it, record);
 	while (luo_abi_array_next(&it, &domain, sizeof(domain))) {
-		if (!domain.data)
+		if (domain.data < next)
 			return REFUSE(r, record, struct luo_iommu_domain, data,
-				      1, 0);
+				      next, domain.data);
+		next = domain.data + 1;
 	}
 
 	return 0;
@@ -179,7 +200,8 @@ static int iommu_wire_check_attachments(struct luo_abi_reader *r)
  */
 int iommu_liveupdate_check(struct luo_abi_reader *r)
 {
-	return iommu_wire_check_domains(r) ?: iommu_wire_check_attachments(r);
+	return iommu_wire_check_units(r) ?: iommu_wire_check_domains(r) ?:
+	       iommu_wire_check_attachments(r);
 }
 
 /**

@@ -846,7 +846,8 @@ static void pci_liveupdate_quarantine(struct pci_liveupdate *lu,
  * For the IOMMU core, which finds that the function's DMA cannot be translated any
  * longer. The function is quarantined; one that is not preserved is ignored.
  *
- * Context: Process context.
+ * Context: Process context. If it returns false, it can be called again after other
+ *          functions have failed.
  * Return: false if the function does DMA and cannot be stopped.
  */
 bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
@@ -859,10 +860,38 @@ bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
 						     rid & 0xff));
 	if (!lu || lu->wire.kind != LUO_PCI_FUNCTION)
 		return true;
-	if (lu->users)
+	/* The bridge above can be stopped when all functions below it have failed. */
+	if (lu->state == PCI_LIVEUPDATE_QUARANTINED && !lu->stopped)
+		lu->stopped = (lu->dev && pci_liveupdate_stop(lu, lu->dev)) ||
+			      pci_liveupdate_stop_above(lu);
+	else if (lu->users)
 		pci_liveupdate_quarantine(lu, lu->dev, why);
 
 	return lu->state != PCI_LIVEUPDATE_QUARANTINED || lu->stopped;
+}
+
+/**
+ * pci_liveupdate_fail_some - Stop preserved functions that cannot keep running
+ * @check: Returns why a function cannot, for the log, or NULL. Called for each
+ *         function that was found; must not call anything here.
+ * @data:  Its last argument.
+ *
+ * Context: Process context.
+ */
+void pci_liveupdate_fail_some(pci_liveupdate_check_fn check, void *data)
+{
+	struct pci_liveupdate *lu;
+	const char *why;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->wire.kind != LUO_PCI_FUNCTION || !lu->users || !lu->dev)
+			continue;
+		why = check(lu->dev, data);
+		if (why)
+			pci_liveupdate_quarantine(lu, lu->dev, why);
+	}
 }
 
 /**

@@ -30,11 +30,15 @@ struct pci_liveupdate_bypass {
 	u64 sbdf;
 };
 
+/* Returns why a function cannot keep running, or NULL. */
+typedef const char *(*pci_liveupdate_check_fn)(struct pci_dev *dev, void *data);
+
 #ifdef CONFIG_PCI_LIVEUPDATE
 
 bool pci_liveupdate_any_running(void);
 int pci_liveupdate_root_veto(struct pci_bus *bus);
 bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why);
+void pci_liveupdate_fail_some(pci_liveupdate_check_fn check, void *data);
 void pci_liveupdate_fail_all(const char *why);
 
 int pci_liveupdate_register(struct liveupdate_file_handler *fh);
@@ -78,6 +82,11 @@ static inline int pci_liveupdate_root_veto(struct pci_bus *bus)
 static inline bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why)
 {
 	return true;
+}
+
+static inline void pci_liveupdate_fail_some(pci_liveupdate_check_fn check,
+					    void *data)
+{
 }
 
 static inline void pci_liveupdate_fail_all(const char *why)

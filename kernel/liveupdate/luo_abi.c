@@ -1426,10 +1426,13 @@ static void luo_abi_release_arrays(struct luo_abi_reader *r)
  */
 void luo_abi_release(struct luo_abi_reader *r)
 {
+	void *blob = (void *)r->blob;
+
 	if (r->blob && r->whole)
 		luo_abi_release_arrays(r);
-	if (r->blob && r->sound)
-		kho_restore_free((void *)r->blob);
+	/* It is gone if something preserved led to it that should not. */
+	if (blob && r->sound && kho_incoming_order(virt_to_phys(blob)) >= 0)
+		kho_restore_free(blob);
 	r->blob = NULL;
 }
 EXPORT_SYMBOL_GPL(luo_abi_release);

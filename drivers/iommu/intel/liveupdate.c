@@ -419,6 +419,55 @@ static const char *intel_liveupdate_copy(struct intel_iommu *iommu, u64 root,
 }
 
 /**
+ * intel_liveupdate_stop - Stop the preserved devices of a unit
+ * @iommu: The unit, NULL for all of them.
+ * @why:   The reason, for the log.
+ *
+ * Context: While the units are initialized.
+ * Return: true if translation can be switched off; false if a device does DMA and
+ *         cannot be stopped.
+ */
+bool intel_liveupdate_stop(struct intel_iommu *iommu, const char *why)
+{
+	if (!iommu)
+		return iommu_liveupdate_stop_all(&intel_liveupdate_ops, why);
+
+	return iommu_liveupdate_stop_unit(&intel_liveupdate_ops,
+					  iommu->reg_phys, why);
+}
+
+/* Translation is about to end: a device that runs would write to any memory. */
+static void intel_liveupdate_must_stop(struct intel_iommu *iommu,
+				       const char *why)
+{
+	if (!intel_liveupdate_stop(iommu, why))
+		panic("DMAR: live update: a device does DMA, cannot be stopped, and will not be translated any longer: %s\n",
+		      why);
+}
+
+static bool intel_liveupdate_is_translated(struct device *dev)
+{
+	u8 bus, devfn;
+
+	return device_lookup_iommu(dev, &bus, &devfn);
+}
+
+/**
+ * intel_liveupdate_begin - Stop devices that will not be translated as before
+ *
+ * Context: Before the units are initialized.
+ */
+void intel_liveupdate_begin(void)
+{
+	struct dmar_drhd_unit *drhd;
+	struct intel_iommu *iommu;
+
+	for_each_iommu(iommu, drhd)
+		iommu_liveupdate_found(&intel_liveupdate_ops, iommu->reg_phys);
+	iommu_liveupdate_stop_others(intel_liveupdate_is_translated);
+}
+
+/**
  * intel_liveupdate_take_over - Take over a unit that is translating
  * @iommu: The unit; it has no root table.
  *
@@ -444,8 +493,7 @@ bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 	if (!why && iommu_alloc_root_entry(iommu))
 		why = "memory for its IOMMU's tables could not be allocated";
 	if (why) {
-		iommu_liveupdate_stop_unit(&intel_liveupdate_ops,
-					   iommu->reg_phys, why);
+		intel_liveupdate_must_stop(iommu, why);
 		return false;
 	}
 
@@ -469,21 +517,17 @@ bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 }
 
 /**
- * intel_liveupdate_stop - Stop the preserved devices of a unit
- * @iommu: The unit, NULL for all of them.
- * @why:   The reason, for the log.
+ * intel_liveupdate_stop_all - Stop the preserved devices of all units
+ * @why: The reason, for the log.
  *
- * To be called before translation is switched off.
+ * To be called before translation is switched off. A panic if a device cannot be
+ * stopped.
  *
  * Context: While the units are initialized.
  */
-void intel_liveupdate_stop(struct intel_iommu *iommu, const char *why)
+void intel_liveupdate_stop_all(const char *why)
 {
-	if (iommu)
-		iommu_liveupdate_stop_unit(&intel_liveupdate_ops,
-					   iommu->reg_phys, why);
-	else
-		iommu_liveupdate_stop_all(&intel_liveupdate_ops, why);
+	intel_liveupdate_must_stop(NULL, why);
 }
 
 /*

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Enumerating the memory of a page table: what a live update preserves. A page that
- * is left out would be used by the next kernel while a device translates with it.
+ * Enumerating the memory of a page table, and its leaves: what a live update preserves.
+ * A page that is left out would be used by the next kernel while a device translates
+ * with it, or writes to it.
  */
 #include <kunit/test.h>
 #include <linux/generic_pt/iommu.h>
@@ -82,6 +83,16 @@ static bool none_twice(struct tables_test *t)
 	return true;
 }
 
+static void expect_leaf(struct kunit *test, struct tables_test *t, u64 iova,
+			phys_addr_t phys, size_t size)
+{
+	size_t found = 0;
+
+	KUNIT_EXPECT_EQ(test, phys,
+			t->iommu.ops->iova_to_leaf(&t->iommu, iova, &found));
+	KUNIT_EXPECT_EQ(test, size, found);
+}
+
 /* @top_level is the number of tables below the top one on the way to a page. */
 static void check(struct kunit *test, unsigned int top_level)
 {
@@ -110,6 +121,14 @@ static void check(struct kunit *test, unsigned int top_level)
 	KUNIT_EXPECT_EQ(test, t->nr_listed, 1 + top_level + 1 + top_level);
 	KUNIT_EXPECT_EQ(test, t->listed[0], info.ssptptr);
 	KUNIT_EXPECT_TRUE(test, none_twice(t));
+
+	expect_leaf(test, t, 0, TEST_PHYS, SZ_4K);
+	expect_leaf(test, t, 0x123, TEST_PHYS + 0x123, SZ_4K - 0x123);
+	expect_leaf(test, t, SZ_4K, 0, 0);
+	expect_leaf(test, t, 2 * SZ_2M, TEST_PHYS, SZ_2M);
+	expect_leaf(test, t, 2 * SZ_2M + SZ_64K, TEST_PHYS + SZ_64K,
+		    SZ_2M - SZ_64K);
+	expect_leaf(test, t, 3 * SZ_2M, 0, 0);
 
 	pt_iommu_deinit(&t->iommu);
 }

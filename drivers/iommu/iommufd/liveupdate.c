@@ -37,6 +37,7 @@
  */
 
 #include <linux/export.h>
+#include <linux/generic_pt/iommu.h>
 #include <linux/iommu.h>
 #include <linux/iommufd_liveupdate.h>
 #include <linux/mm.h>
@@ -63,33 +64,25 @@ iommufd_liveupdate_hwpt(struct iommufd_device *idev)
 }
 
 /*
- * Look up what @iova is mapped to. Pages of a file are pinned by folio, so the
- * rest of a folio follows its first page; pages of a user address range need
- * not.
+ * Look up what @iova is mapped to, in the page table: the file of an area need not
+ * have the same pages any more, not even the rest of a folio.
  *
  * Return: how much from @iova to @last is known to be contiguous, 0 if @iova is
  * not mapped to memory.
  */
 static unsigned long iommufd_liveupdate_lookup(struct iommu_domain *domain,
-					       struct iopt_area *area,
 					       unsigned long iova,
 					       unsigned long last,
 					       phys_addr_t *phys)
 {
-	struct folio *folio;
-	phys_addr_t end;
+	struct pt_iommu *pt = container_of(domain, struct pt_iommu, domain);
+	size_t size;
 
-	*phys = iommu_iova_to_phys(domain, iova);
+	*phys = pt->ops->iova_to_leaf(pt, iova, &size);
 	if (!*phys || !pfn_valid(PHYS_PFN(*phys)))
 		return 0;
 
-	end = PAGE_ALIGN(*phys + 1);
-	if (area->pages->type == IOPT_ADDRESS_FILE) {
-		folio = pfn_folio(PHYS_PFN(*phys));
-		end = PFN_PHYS(folio_pfn(folio)) + folio_size(folio);
-	}
-
-	return min_t(u64, end - *phys - 1, last - iova) + 1;
+	return min_t(u64, size - 1, last - iova) + 1;
 }
 
 /* Areas without pages are being mapped or unmapped. */
@@ -126,7 +119,7 @@ static int iommufd_liveupdate_list_area(struct iommufd_device *idev,
 	for (;; iova += length) {
 		length = 0;
 		if (!iopt_is_dmabuf(area->pages))
-			length = iommufd_liveupdate_lookup(domain, area, iova,
+			length = iommufd_liveupdate_lookup(domain, iova,
 							   last, &phys);
 		if (!length) {
 			dev_err(idev->dev,
@@ -284,7 +277,7 @@ static int iommufd_liveupdate_check_iopt(struct io_pagetable *iopt,
 		if (!found || !found->pages || iopt_is_dmabuf(found->pages) ||
 		    (area->prot & ~found->iommu_prot))
 			return -EBUSY;
-		length = iommufd_liveupdate_lookup(domain, found, iova,
+		length = iommufd_liveupdate_lookup(domain, iova,
 						   min_t(u64, last, iopt_area_last_iova(found)),
 						   &now);
 		if (!length || now != phys)

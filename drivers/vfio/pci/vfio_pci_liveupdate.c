@@ -601,20 +601,6 @@ static void vfio_pci_liveupdate_release(u64 data)
 	luo_abi_release(&r);
 }
 
-/* For a file that was not retrieved. Return: 0 if its blob cannot be read. */
-static u64 vfio_pci_liveupdate_iommu_token(u64 data)
-{
-	struct luo_vfio_pci_device dev;
-	struct luo_abi_reader r;
-
-	if (luo_abi_open(&r, &vfio_pci_liveupdate_format, data))
-		return 0;
-	luo_abi_get(luo_abi_next(&r, NULL, LUO_VFIO_PCI_DEVICE), &dev,
-		    sizeof(dev));
-
-	return dev.iommu_token;
-}
-
 static const char *vfio_pci_liveupdate_differs(struct pci_dev *pdev,
 					       const struct luo_vfio_pci_device *dev)
 {
@@ -1031,9 +1017,11 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 		vdev->incoming = NULL;
 	}
 
-	/* A device that its user has not attached is stopped. */
-	iommu_liveupdate_finish(incoming ? incoming->dev.iommu_token :
-				vfio_pci_liveupdate_iommu_token(args->serialized_data));
+	/*
+	 * A device that its user has not attached is stopped. Its blob is not needed,
+	 * as it can be damaged: both tokens are the same.
+	 */
+	iommu_liveupdate_finish(token);
 	pci_liveupdate_finish(token);
 
 	/* An abandoned device is reprobed and gets a new vdev. */

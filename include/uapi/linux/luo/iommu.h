@@ -7,6 +7,8 @@
  * list of its pages: a kernel that reads this need not know the table's format.
  * What only the driver of a unit understands is in that vendor's header, for
  * example linux/luo/vtd.h.
+ *
+ * Written and read by kernels; a VMM does not use it.
  */
 #ifndef _UAPI_LINUX_LUO_IOMMU_H
 #define _UAPI_LINUX_LUO_IOMMU_H
@@ -22,8 +24,10 @@
 /**
  * enum luo_iommu_record - types of records of %LUO_IOMMU_TAG
  *
- * @LUO_IOMMU_UNITS: An array of &struct luo_iommu_unit, one.
- * @LUO_IOMMU_DOMAINS: An array of &struct luo_iommu_domain, one.
+ * @LUO_IOMMU_UNITS: An array of &struct luo_iommu_unit, one, in ascending order of
+ *                   base.
+ * @LUO_IOMMU_DOMAINS: An array of &struct luo_iommu_domain, one, in ascending order of
+ *                     data.
  * @LUO_IOMMU_ATTACHMENTS: An array of &struct luo_iommu_attachment, one, in the
  *                         order of segment and requester ID.
  */
@@ -52,13 +56,14 @@ enum luo_iommu_kind {
  * struct luo_iommu_unit - an IOMMU that translates for a preserved device
  *
  * @base: Physical address of its registers. Identifies the unit: the reader
- *        stops the devices of a unit that it does not find.
+ *        stops the devices of a unit that it does not find, and refuses what is
+ *        not in order.
  * @kind: enum luo_iommu_kind. Says what @vendor holds. The reader refuses a kind
  *        that it does not know.
  * @reserved: 0. The reader refuses anything else.
  * @vendor: What the unit's driver must find in the hardware, as the header of
- *          @kind says; the rest is 0. Without it tables that are not the previous
- *          kernel's would be taken over.
+ *          @kind says; the rest is 0. If the hardware has other values, its tables
+ *          are not the previous kernel's, and the reader does not take them over.
  */
 struct luo_iommu_unit {
 	__u64	base;
@@ -73,7 +78,8 @@ struct luo_iommu_unit {
  * @data: Physical address of the blob of %LUO_IOMMU_DOMAIN_TAG with the table's
  *        pages and areas. It is a blob of its own so that it is completed before
  *        the VM is stopped, and not read before the VM runs again: both take a
- *        time that grows with the table. The reader refuses 0.
+ *        time that grows with the table. The reader refuses 0, and what is not in
+ *        order.
  */
 struct luo_iommu_domain {
 	__u64	data;
@@ -123,9 +129,9 @@ enum luo_iommu_domain_record {
  * struct luo_iommu_table - memory that holds a part of the table
  *
  * @phys: Its physical address; it was preserved as one folio. When no device
- *        uses the table any more this is how its memory is found. The reader
- *        keeps memory that was not preserved at this address, and everything if
- *        the list is damaged.
+ *        uses the table any more this is how its memory is found. The reader does
+ *        not free an address that was not preserved. If the list is damaged it
+ *        frees nothing.
  */
 struct luo_iommu_table {
 	__u64	phys;

@@ -41,12 +41,15 @@
 #define TOKEN_SMALL	3
 #define TOKEN_REFUSER	4
 #define TOKEN_HOLDER	5
+#define TOKEN_SPLICED	6
 
 #define HUGE_SIZE	0x400000ul
 #define HUGE_IOVA	0x40000000ul
 #define SMALL_PAGES	16
 #define SMALL_IOVA	0x80000000ul
 #define USER_IOVA	0xc0000000ul
+#define SPLICED_SIZE	0x200000ul
+#define SPLICED_IOVA	0xd0000000ul
 
 static char bdf[LU_PCI_BDF_SIZE];
 static struct lu_vfio device;
@@ -230,6 +233,61 @@ static void punched_page(void)
 	map_small();
 }
 
+/*
+ * Half of a folio that is no longer in its file, spliced into a mapping of the one
+ * that took its place: what a folio begins with says nothing of the rest.
+ */
+static void spliced_folio(void)
+{
+	uint64_t half = SPLICED_SIZE / 2, other = SPLICED_IOVA + SPLICED_SIZE;
+	int session = lu_new_session(luo, "spliced"), fd;
+	struct iommu_ioas_alloc alloc = { .size = sizeof(alloc) };
+	struct iommu_ioas_copy copy = {
+		.size = sizeof(copy),
+		.flags = IOMMU_IOAS_MAP_FIXED_IOVA | READ_WRITE,
+		.dst_ioas_id = device.ioas,
+	};
+	uint32_t ioas = device.ioas;
+
+	fd = memfd_create("spliced", MFD_CLOEXEC);
+	if (fd < 0 || ftruncate(fd, SPLICED_SIZE))
+		lu_die_errno("cannot create a memfd");
+	lu_memory_make_huge(fd, SPLICED_SIZE);
+	if (ioctl(device.iommufd, IOMMU_IOAS_ALLOC, &alloc))
+		lu_die_errno("IOMMU_IOAS_ALLOC");
+	device.ioas = alloc.out_ioas_id;
+	must(map_file(fd, 0, SPLICED_SIZE, SPLICED_IOVA, READ_WRITE), "map");
+	device.ioas = ioas;
+
+	copy.src_ioas_id = alloc.out_ioas_id;
+	copy.src_iova = SPLICED_IOVA + half;
+	copy.length = half;
+	copy.dst_iova = other;
+	if (ioctl(device.iommufd, IOMMU_IOAS_COPY, &copy))
+		lu_die_errno("IOMMU_IOAS_COPY");
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      SPLICED_SIZE))
+		lu_die_errno("cannot punch a hole");
+	lu_memory_make_huge(fd, SPLICED_SIZE);
+	copy.src_iova = SPLICED_IOVA;
+	copy.length = SPLICED_SIZE;
+	copy.dst_iova = SPLICED_IOVA;
+	if (ioctl(device.iommufd, IOMMU_IOAS_COPY, &copy))
+		lu_die_errno("IOMMU_IOAS_COPY");
+	must(unmap(other, half), "unmap");
+
+	must(preserve(session, huge_fd, TOKEN_HUGE), "preserve");
+	must(preserve(session, small_fd, TOKEN_SMALL), "preserve");
+	must(preserve(session, fd, TOKEN_SPLICED), "preserve");
+	must(preserve(session, device.fd, TOKEN_DEVICE), "preserve the device");
+	preserve_refuser(session);
+	names(lu_try_kexec(), NOT_PRESERVED, SPLICED_IOVA + half,
+	      "half of a folio that was punched out of its memfd is noticed");
+	close(session);
+	must(unmap(SPLICED_IOVA, SPLICED_SIZE), "unmap");
+	close(fd);
+}
+
 static void *map_user(void)
 {
 	size_t size = small_size();
@@ -395,7 +453,7 @@ static void during_reset(void)
 
 static void refuse(void)
 {
-	ksft_set_plan(16);
+	ksft_set_plan(17);
 	set_up();
 	unattached();
 	map_huge();
@@ -403,6 +461,7 @@ static void refuse(void)
 	unpreserved_memory();
 	other_session();
 	punched_page();
+	spliced_folio();
 	unchanged_while_preserved();
 	during_reset();
 	ksft_finished();

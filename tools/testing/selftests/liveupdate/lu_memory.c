@@ -55,6 +55,15 @@ void *lu_memory_map(int fd, size_t size)
 	return ram;
 }
 
+void lu_memory_make_huge(int fd, size_t size)
+{
+	void *ram = lu_memory_map(fd, size);
+
+	populate(ram, size);
+	make_huge(ram, size);
+	munmap(ram, size);
+}
+
 int lu_memory_create(const char *name, size_t size, bool huge)
 {
 	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Fills a memfd with new folios of 2 MiB. */
+void lu_memory_make_huge(int fd, size_t size);
+
 /*
  * A sealed memfd of @size bytes with every page present.  @huge: in folios of
  * 2 MiB, and it is an error when the kernel has none to give.
