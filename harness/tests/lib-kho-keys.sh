@@ -10,6 +10,8 @@ keys()
 
 	flavours none
 	kernels tree "$1" tree "$1" tree "$1"
+	[ "$1" != base ] ||
+		leaves '/used [0-9]+ -> $|preserved' 'the pristine kernel lists nothing'
 	memory 2700M
 	timeout_s 1800
 	icount
