@@ -42,6 +42,9 @@ static inline int lu_fail_open(void)
 	lu_fail_write("fail_page_alloc/ignore-gfp-wait", "N");
 	lu_fail_write("fail_page_alloc/min-order", "0");
 	lu_fail_write("fail_page_alloc/verbose", "0");
+	/* iommufd has failures of its own, when its selftest is built in. */
+	if (!access("/sys/kernel/debug/fail_iommufd", F_OK))
+		lu_fail_write("fail_iommufd/verbose", "0");
 	return fd;
 }
 

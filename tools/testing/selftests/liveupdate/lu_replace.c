@@ -338,9 +338,6 @@ static int replace_failing(struct table *t)
 	struct table new;
 	bool left = false;
 
-	/* iommufd has failures of its own, when its selftest is built in. */
-	if (!access("/sys/kernel/debug/fail_iommufd", F_OK))
-		lu_fail_write("fail_iommufd/verbose", "0");
 	for (nth = 1; !left; nth++) {
 		new = create_table(!t->half, false);
 		take_frames();
