@@ -373,6 +373,9 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 		why = "its previous live update is not finished";
 	else if (vdev->outgoing)
 		why = "it is preserved already";
+	/* They can be in its IOMMU group, but this is temporary. */
+	else if (vdev->sriov_active)
+		why = "its virtual functions are enabled";
 	else
 		why = NULL;
 	if (why) {
