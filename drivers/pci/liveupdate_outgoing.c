@@ -192,7 +192,7 @@ static bool pci_liveupdate_group_is_alone(struct pci_dev *dev)
 	return !err;
 }
 
-static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
+static bool pci_liveupdate_can_preserve(struct pci_dev *dev, bool alone,
 					struct pci_liveupdate_refusal *refusal)
 {
 	struct pci_dev *bridge;
@@ -211,7 +211,7 @@ static bool pci_liveupdate_can_preserve(struct pci_dev *dev,
 	if (!has_acpi_companion(&pci_find_host_bridge(dev->bus)->dev))
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "its host bridge is not described by ACPI: its driver may reset it");
-	if (!pci_liveupdate_group_is_alone(dev))
+	if (!alone)
 		return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 					     "other devices are in its IOMMU group");
 
@@ -473,6 +473,8 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 					  struct pci_saved_state *pristine,
 					  u64 *tokenp)
 {
+	/* Outside of the lock, which IOMMU drivers need when they are initialized. */
+	bool alone = pci_liveupdate_group_is_alone(dev);
 	struct pci_liveupdate_refusal refusal;
 	int err;
 
@@ -481,7 +483,7 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 	if (!pci_outgoing.blob)
 		return -ENOENT;
 
-	if (!pci_liveupdate_can_preserve(dev, &refusal)) {
+	if (!pci_liveupdate_can_preserve(dev, alone, &refusal)) {
 		pci_info(dev, "live update: not preserved: %s\n", refusal.why);
 		return refusal.err;
 	}
