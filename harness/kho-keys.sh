@@ -19,7 +19,7 @@ costs()
 		die "the $1 machine failed, see above."
 	awk '/cycles at kexec:/ { kexec = $NF }
 	     kexec && /cycles at user space of kernel [246]:/ {
-		printf "%d ", $NF - kexec
+		printf "%.0f ", $NF - kexec
 		kexec = 0
 	     }' \
 		"$BUILD/vm/$1/ktap.log"
