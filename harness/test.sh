@@ -220,7 +220,13 @@ points_of()
 	sed -nE '/^(not )?ok /!d; s/^(not )?ok //; s/ # SKIP.*//; s/ \(is [^)]*\)$//; p' "$1" |
 		awk '
 		/^base-/ { sub(/:.*/, ""); counted[$0]++; next }
-		{ gsub(/[0-9]+(\.[0-9]+)?/, "N"); print }
+		{
+			name = $0
+			sub(/:.*/, "", name)
+			point = substr($0, length(name) + 1)
+			gsub(/[0-9]+(\.[0-9]+)?/, "N", point)
+			print name point
+		}
 		END { for (i in counted) print i ": " counted[i] " results" }' | LC_ALL=C sort | uniq -c |
 		sed -E 's/^ *([0-9]+) /\1 /'
 }
