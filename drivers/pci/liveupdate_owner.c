@@ -213,8 +213,8 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_owner_end);
  *
  * Context: Sleeps. May be called again.
  * Return: 0, or -EIO if neither the function nor a bridge above can be stopped, if
- * its bus was not scanned yet, or if there is no function with this token. Then it must not be finished, and its memory
- * must not be freed.
+ * its bus was not scanned yet, or if there is no function with this token. Then it
+ * must not be finished, and its memory must not be freed.
  */
 int pci_liveupdate_quiesce(u64 token)
 {

@@ -721,7 +721,7 @@ static void failing_stage2(int luo_fd)
 #define UNDONE_SIZE	(16 * PAGE)
 #define MAX_UNDONE	2000
 
-static long preserved_pages(void)
+static long count_preserved(void)
 {
 	FILE *f = lu_memstat_open("/sys/kernel/debug/kho/out/preserved_pages",
 				  "r");
@@ -742,7 +742,7 @@ static bool is_ordinary(const struct area *a)
 /* Fails every allocation of preserving the same file in turn. */
 static void undone_stage1(int luo_fd)
 {
-	long pins = lu_memstat_pinned(), preserved = preserved_pages();
+	long pins = lu_memstat_pinned(), preserved = count_preserved();
 	unsigned int nth, failed = 0, frozen = 0, kept = 0, pinned = 0;
 	int session_fd, err, nth_fd = lu_fail_open();
 	bool swept = false;
@@ -761,7 +761,7 @@ static void undone_stage1(int luo_fd)
 		frozen += err && !is_ordinary(&a);
 		pinned += err && lu_memstat_pinned() != pins;
 		close(session_fd);
-		kept += preserved_pages() != preserved;
+		kept += count_preserved() != preserved;
 	}
 	ksft_test_result(swept && failed, "%u allocations were failed\n", failed);
 	ksft_test_result(!frozen, "the file is an ordinary one each time\n");
