@@ -1428,7 +1428,7 @@ void luo_abi_release(struct luo_abi_reader *r)
 {
 	void *blob = (void *)r->blob;
 
-	if (r->blob && r->whole)
+	if (blob && r->whole)
 		luo_abi_release_arrays(r);
 	/* It is gone if something preserved led to it that should not. */
 	if (blob && r->sound && kho_incoming_order(virt_to_phys(blob)) >= 0)

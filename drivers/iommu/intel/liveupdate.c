@@ -420,7 +420,7 @@ static const char *intel_liveupdate_copy(struct intel_iommu *iommu, u64 root,
 
 /**
  * intel_liveupdate_stop - Stop the preserved devices of a unit
- * @iommu: The unit, NULL for all of them.
+ * @iommu: The unit.
  * @why:   The reason, for the log.
  *
  * Context: While the units are initialized.
@@ -429,20 +429,30 @@ static const char *intel_liveupdate_copy(struct intel_iommu *iommu, u64 root,
  */
 bool intel_liveupdate_stop(struct intel_iommu *iommu, const char *why)
 {
-	if (!iommu)
-		return iommu_liveupdate_stop_all(&intel_liveupdate_ops, why);
-
 	return iommu_liveupdate_stop_unit(&intel_liveupdate_ops,
 					  iommu->reg_phys, why);
 }
 
 /* Translation is about to end: a device that runs would write to any memory. */
-static void intel_liveupdate_must_stop(struct intel_iommu *iommu,
-				       const char *why)
+static void intel_liveupdate_panic(const char *why)
 {
-	if (!intel_liveupdate_stop(iommu, why))
-		panic("DMAR: live update: a device does DMA, cannot be stopped, and will not be translated any longer: %s\n",
-		      why);
+	panic("DMAR: live update: a device does DMA, cannot be stopped, and will not be translated any longer: %s\n",
+	      why);
+}
+
+/**
+ * intel_liveupdate_stop_all - Stop the preserved devices of all units
+ * @why: The reason, for the log.
+ *
+ * To be called before translation is switched off. A panic if a device cannot be
+ * stopped.
+ *
+ * Context: While the units are initialized.
+ */
+void intel_liveupdate_stop_all(const char *why)
+{
+	if (!iommu_liveupdate_stop_all(&intel_liveupdate_ops, why))
+		intel_liveupdate_panic(why);
 }
 
 static bool intel_liveupdate_is_translated(struct device *dev)
@@ -493,7 +503,8 @@ bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 	if (!why && iommu_alloc_root_entry(iommu))
 		why = "memory for its IOMMU's tables could not be allocated";
 	if (why) {
-		intel_liveupdate_must_stop(iommu, why);
+		if (!intel_liveupdate_stop(iommu, why))
+			intel_liveupdate_panic(why);
 		return false;
 	}
 
@@ -514,20 +525,6 @@ bool intel_liveupdate_take_over(struct intel_iommu *iommu)
 	pr_warn_once("live update: interrupt remapping was disabled during the kexec, so that a guest could send any interrupt to the host\n");
 
 	return true;
-}
-
-/**
- * intel_liveupdate_stop_all - Stop the preserved devices of all units
- * @why: The reason, for the log.
- *
- * To be called before translation is switched off. A panic if a device cannot be
- * stopped.
- *
- * Context: While the units are initialized.
- */
-void intel_liveupdate_stop_all(const char *why)
-{
-	intel_liveupdate_must_stop(NULL, why);
 }
 
 /*

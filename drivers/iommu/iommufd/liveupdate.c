@@ -65,7 +65,8 @@ iommufd_liveupdate_hwpt(struct iommufd_device *idev)
 
 /*
  * Look up what @iova is mapped to, in the page table: the file of an area need not
- * have the same pages any more, not even the rest of a folio.
+ * have the same pages any more, not even the rest of a folio. The page tables of devices
+ * without an IOMMU, and of drivers with &iommu_ops.liveupdate, are generic_pt's.
  *
  * Return: how much from @iova to @last is known to be contiguous, 0 if @iova is
  * not mapped to memory.

@@ -6,16 +6,15 @@
  *	lu_beside BDF BUFFERS	set it up; a child that holds it stays behind
  */
 #include <linux/pci_regs.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "lu_access.h"
 #include "lu_die.h"
 #include "lu_igb.h"
 #include "lu_memory.h"
 #include "lu_pci.h"
+#include "lu_update.h"
 #include "lu_vfio.h"
 #include "lu_vm.h"
 
@@ -26,12 +25,8 @@ static bool start(struct lu_vfio *device, const char *bdf, uint32_t buffers)
 {
 	int ram_fd = lu_memory_create("lu-beside", LU_RAM_SIZE, false);
 	char *ram = lu_memory_map(ram_fd, LU_RAM_SIZE);
-	uint64_t *pages = (uint64_t *)(ram + LU_DMA_OFFSET);
-	uint32_t i;
 
-	for (i = 0; i < LU_PAGES; i++)
-		pages[i] = LU_RAM_BASE + (uint64_t)i * LU_PAGE_SIZE;
-	lu_vm_prepare_ring(ram);
+	lu_vm_prepare_translated(ram);
 	lu_vfio_open(device, bdf);
 	lu_vfio_map_bar0(device, LU_BAR_SIZE);
 	lu_vfio_map_memory(device, ram_fd, LU_RAM_SIZE, LU_RAM_BASE);
@@ -58,13 +53,5 @@ int main(int argc, char *argv[])
 	lu_pci_bind_vfio(argv[1]);
 	ksft_test_result(start(&device, argv[1], atoi(argv[2])), "%s receives\n", argv[1]);
 	ksft_print_cnts();
-	fflush(stdout);
-	if (fork())
-		_exit(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
-	setsid();
-	close(STDIN_FILENO);
-	close(STDOUT_FILENO);
-	close(STDERR_FILENO);
-	for (;;)
-		pause();
+	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
 }

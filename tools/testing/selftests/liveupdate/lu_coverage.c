@@ -472,15 +472,7 @@ static void refuse(void)
 static void stay(void)
 {
 	ksft_print_cnts();
-	fflush(stdout);
-	if (fork())
-		_exit(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
-	setsid();
-	close(STDIN_FILENO);
-	close(STDOUT_FILENO);
-	close(STDERR_FILENO);
-	for (;;)
-		pause();
+	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
 }
 
 static void before(void)

@@ -144,15 +144,7 @@ static void stay(void)
 	/* Another program may need it. */
 	close(luo);
 	ksft_print_cnts();
-	fflush(stdout);
-	if (fork())
-		_exit(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
-	setsid();
-	close(STDIN_FILENO);
-	close(STDOUT_FILENO);
-	close(STDERR_FILENO);
-	for (;;)
-		pause();
+	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
 }
 
 /* What a bridge is at the freeze counts, not what it was when it was preserved. */

@@ -144,16 +144,6 @@ static struct {
 	int allowed;		/* half, -1: either */
 } frames;
 
-static void prepare_ring(void *ram)
-{
-	uint64_t *pages = (uint64_t *)((char *)ram + LU_DMA_OFFSET);
-	uint32_t i;
-
-	for (i = 0; i < LU_PAGES; i++)
-		pages[i] = LU_RAM_BASE + (uint64_t)i * LU_PAGE_SIZE;
-	lu_vm_prepare_ring(ram);
-}
-
 static void take_frame(uint32_t slot)
 {
 	const struct lu_frame *f;
@@ -414,8 +404,8 @@ int main(int argc, char *argv[])
 	ram_fd = lu_memory_create("lu-replace", 2 * LU_RAM_SIZE, huge);
 	half[0] = lu_memory_map(ram_fd, 2 * LU_RAM_SIZE);
 	half[1] = half[0] + LU_RAM_SIZE;
-	prepare_ring(half[0]);
-	prepare_ring(half[1]);
+	lu_vm_prepare_translated(half[0]);
+	lu_vm_prepare_translated(half[1]);
 	lu_pci_bind_vfio(argv[optind]);
 	lu_vfio_open(&device, argv[optind]);
 	lu_vfio_map_bar0(&device, LU_BAR_SIZE);

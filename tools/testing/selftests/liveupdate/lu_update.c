@@ -123,3 +123,16 @@ int lu_refuser(void)
 		lu_die_errno("cannot use " TEST_DEVICE);
 	return fd;
 }
+
+void lu_stay_behind(int status)
+{
+	fflush(stdout);
+	if (fork())
+		_exit(status);
+	setsid();
+	close(STDIN_FILENO);
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	for (;;)
+		pause();
+}

@@ -29,6 +29,9 @@ bool lu_state_is(const char *bdf, const char *want);
 
 int lu_new_session(int luo, const char *name);
 
+/* Exits with @status; a child stays, with all files open. */
+void __noreturn lu_stay_behind(int status);
+
 /*
  * Loads the image that is in $NEXT_KERNEL and $NEXT_INITRD, with the command line
  * in $NEXT_CMDLINE and @more.

@@ -398,3 +398,13 @@ void lu_vm_prepare_ring(void *ram)
 		ring[slot].read.header = 0;
 	}
 }
+
+void lu_vm_prepare_translated(void *ram)
+{
+	uint64_t *pages = (uint64_t *)((char *)ram + LU_DMA_OFFSET);
+	uint32_t i;
+
+	for (i = 0; i < LU_PAGES; i++)
+		pages[i] = LU_RAM_BASE + (uint64_t)i * LU_PAGE_SIZE;
+	lu_vm_prepare_ring(ram);
+}

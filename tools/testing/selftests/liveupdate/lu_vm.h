@@ -84,4 +84,7 @@ struct lu_guest_control lu_vm_read_control(void *ram);
 /* All descriptors in the form the device reads, none of them done. */
 void lu_vm_prepare_ring(void *ram);
 
+/* The same, for a device that gets to the VM's memory by the VM's addresses. */
+void lu_vm_prepare_translated(void *ram);
+
 #endif /* LU_VM_H */
