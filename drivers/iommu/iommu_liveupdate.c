@@ -50,6 +50,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/rwsem.h>
 #include <linux/slab.h>
 
 #include "iommu-priv.h"
@@ -63,6 +64,9 @@
  */
 static DEFINE_MUTEX(iommu_outgoing_lock);
 static DEFINE_MUTEX(iommu_incoming_lock);
+
+/* Keeps incoming domains, outside of the locks above: reading one takes O(areas). */
+static DECLARE_RWSEM(iommu_incoming_reading);
 
 #define IOMMU_LIVEUPDATE_BLOB_SIZE(arrays)				\
 	(sizeof(struct luo_abi_header) +				\
@@ -353,15 +357,6 @@ static int iommu_liveupdate_count_alias(struct pci_dev *pdev, u16 alias,
 	return 0;
 }
 
-static bool iommu_liveupdate_is_above(struct pci_dev *bridge,
-				      struct pci_dev *dev)
-{
-	while (dev && dev != bridge)
-		dev = pci_upstream_bridge(dev);
-
-	return dev;
-}
-
 /*
  * Only bridges above @owner stay as long as its file is open: they are the only other
  * devices that may be in its group.
@@ -375,7 +370,7 @@ static const char *iommu_liveupdate_unsupported(struct device *dev,
 
 	if (!dev_is_pci(dev))
 		return "a device that is not PCI is in its IOMMU group";
-	if (!iommu_liveupdate_is_above(to_pci_dev(dev), to_pci_dev(owner)))
+	if (!pci_liveupdate_is_on_path(to_pci_dev(owner), dev))
 		return "other devices are in its IOMMU group";
 	if (dev->iommu->require_direct)
 		return "the firmware requires memory to be mapped for it";
@@ -893,6 +888,7 @@ static int iommu_incoming_load_domains(struct luo_abi_reader *r)
 		domain = kzalloc_obj(*domain);
 		if (!domain)
 			return -ENOMEM;
+		mutex_init(&domain->lock);
 		domain->data = wire.data;
 		domain->number = ++number;
 		list_add_tail(&domain->list, &iommu_incoming.domains);
@@ -1274,7 +1270,8 @@ iommu_incoming_open(struct iommu_liveupdate_domain *domain)
 	struct luo_abi_reader *r = &domain->reader;
 	char text[LUO_ABI_FAULT_LEN];
 
-	lockdep_assert_held(&iommu_incoming_lock);
+	lockdep_assert_held(&iommu_incoming_reading);
+	guard(mutex)(&domain->lock);
 
 	if (!domain->opened) {
 		domain->opened = true;
@@ -1365,9 +1362,10 @@ int iommu_liveupdate_list_areas(struct device *dev,
 {
 	struct iommu_liveupdate_attachment *att;
 
-	guard(mutex)(&iommu_incoming_lock);
+	guard(rwsem_read)(&iommu_incoming_reading);
 
-	att = iommu_incoming_attachment_of(dev);
+	scoped_guard(mutex, &iommu_incoming_lock)
+		att = iommu_incoming_attachment_of(dev);
 	if (!att)
 		return -ENODEV;
 
@@ -1408,7 +1406,7 @@ phys_addr_t iommu_liveupdate_iova_to_phys(struct iommu_domain *domain,
 	struct iommu_liveupdate_lookup lookup = { .iova = iova };
 	struct iommu_liveupdate_domain *incoming;
 
-	guard(mutex)(&iommu_incoming_lock);
+	guard(rwsem_read)(&iommu_incoming_reading);
 
 	list_for_each_entry(incoming, &iommu_incoming.domains, list) {
 		if (incoming->restored == domain)
@@ -1554,6 +1552,7 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 	list_for_each_entry(att, &iommu_incoming.attachments, list)
 		iommu_incoming_detach(att);
 
+	guard(rwsem_write)(&iommu_incoming_reading);
 	guard(mutex)(&iommu_incoming_lock);
 
 	list_for_each_entry(unit, &iommu_incoming.units, list) {

@@ -12,6 +12,7 @@
 #include <linux/list.h>
 #include <linux/luo_abi.h>
 #include <linux/luo/iommu.h>
+#include <linux/mutex.h>
 
 struct iommu_liveupdate_attachment;
 struct iommu_liveupdate_unit;
@@ -106,6 +107,7 @@ struct iommu_liveupdate_unit {
  * @number:   Its number, from 1.
  * @restored: The domain that stands for it, allocated by the driver.
  * @ops:      That driver.
+ * @lock:     Protects what follows, until @opened is set.
  * @reader:   What is at @data, if @opened.
  * @opened:   It was looked at.
  * @err:      With what result.
@@ -116,6 +118,7 @@ struct iommu_liveupdate_domain {
 	u32 number;
 	struct iommu_domain *restored;
 	const struct iommu_liveupdate_ops *ops;
+	struct mutex lock;
 	struct luo_abi_reader reader;
 	bool opened;
 	int err;

@@ -157,10 +157,21 @@ bool pci_liveupdate_check_device(struct pci_dev *dev,
 	return true;
 }
 
-static bool pci_liveupdate_is_on_path(struct pci_dev *dev, struct pci_dev *other)
+/**
+ * pci_liveupdate_is_on_path - Check whether a device is kept with a function
+ * @dev:   The function.
+ * @other: The device.
+ *
+ * Only these may be in the IOMMU group of a preserved function: any other could do
+ * DMA with its requester ID.
+ *
+ * Context: Any. The caller keeps @dev, and so the bridges above, from being removed.
+ * Return: true if @other is @dev, or a bridge above.
+ */
+bool pci_liveupdate_is_on_path(struct pci_dev *dev, struct device *other)
 {
 	for (; dev; dev = pci_upstream_bridge(dev)) {
-		if (dev == other)
+		if (&dev->dev == other)
 			return true;
 	}
 
@@ -169,16 +180,9 @@ static bool pci_liveupdate_is_on_path(struct pci_dev *dev, struct pci_dev *other
 
 static int pci_liveupdate_check_member(struct device *member, void *data)
 {
-	struct pci_dev *dev = data;
-
-	if (!dev_is_pci(member) ||
-	    !pci_liveupdate_is_on_path(dev, to_pci_dev(member)))
-		return -EOPNOTSUPP;
-
-	return 0;
+	return pci_liveupdate_is_on_path(data, member) ? 0 : -EOPNOTSUPP;
 }
 
-/* A device in the same group could do DMA with the function's requester ID. */
 static bool pci_liveupdate_group_is_alone(struct pci_dev *dev)
 {
 	struct iommu_group *group = iommu_group_get(&dev->dev);

@@ -10,6 +10,7 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+struct device;
 struct liveupdate_file_handler;
 struct pci_bus;
 struct pci_dev;
@@ -50,6 +51,7 @@ int pci_liveupdate_preserve(struct pci_dev *dev,
 			    u64 *tokenp);
 void pci_liveupdate_unpreserve(struct pci_dev *dev);
 
+bool pci_liveupdate_is_on_path(struct pci_dev *dev, struct device *other);
 bool pci_liveupdate_is_outgoing(struct pci_dev *dev);
 bool pci_liveupdate_is_incoming(struct pci_dev *dev);
 u64 pci_liveupdate_token_of(u64 handle);

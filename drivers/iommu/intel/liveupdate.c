@@ -342,8 +342,8 @@ intel_liveupdate_domain(struct iommu_liveupdate_domain *incoming,
 }
 
 /*
- * On each unit the domain keeps the domain ID of the previous kernel. Its reference
- * count is one more than there are devices, until intel_liveupdate_free_domain().
+ * On each unit the domain has the domain ID of the previous kernel, until
+ * intel_liveupdate_free_domain(), whatever devices are attached to.
  */
 static int intel_liveupdate_reserve_did(struct dmar_domain *domain,
 					struct intel_iommu *iommu, u16 did)
@@ -364,7 +364,6 @@ static int intel_liveupdate_reserve_did(struct dmar_domain *domain,
 	if (ret < 0)
 		goto out_free;
 
-	info->refcnt = 1;
 	info->did = did;
 	info->iommu = iommu;
 	ret = xa_err(xa_store(&domain->iommu_array, iommu->seq_id, info,
@@ -579,12 +578,6 @@ intel_liveupdate_restore(struct device *dev,
 	if (info->iommu != att->unit->driver ||
 	    PCI_DEVID(info->bus, info->devfn) != att->wire.rid)
 		return NULL;
-	if (domain_attach_iommu(domain, info->iommu))
-		return NULL;
-	if (cache_tag_assign_domain(domain, dev, IOMMU_NO_PASID)) {
-		domain_detach_iommu(domain, info->iommu);
-		return NULL;
-	}
 
 	info->domain = domain;
 	info->domain_attached = true;
@@ -625,9 +618,11 @@ static bool intel_liveupdate_free_domain(struct iommu_domain *iommu_domain)
 	/* Hardware uses the table. */
 	if (WARN_ON(!list_empty(&domain->devices)))
 		return false;
-	xa_for_each(&domain->iommu_array, index, info)
-		domain_detach_iommu(domain, info->iommu);
-	kfree(domain->qi_batch);
+	xa_for_each(&domain->iommu_array, index, info) {
+		ida_free(&info->iommu->domain_ida, info->did);
+		xa_erase(&domain->iommu_array, index);
+		kfree(info);
+	}
 	kfree(domain);
 
 	return true;

@@ -583,15 +583,41 @@ static int try_attach(struct function *f, int ioas)
 	       -errno : 0;
 }
 
+/* Back to the previous kernel's table, which is never refused. */
+static unsigned int detach_without_memory(struct function *f, int fail, int ioas)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+	unsigned int nth = 0;
+	bool left;
+
+	do {
+		lu_fail_nth(fail, ++nth);
+		if (ioctl(f->vfio.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
+			lu_die_errno("%s is not detached when allocation %u fails",
+				     f->bdf, nth);
+		left = lu_fail_left(fail);
+		lu_fail_nth(fail, 0);
+		if (!runs(f) || try_attach(f, ioas))
+			lu_die("%s is lost when allocation %u fails", f->bdf,
+			       nth);
+	} while (!left && nth < MAX_ALLOCATIONS);
+
+	return nth;
+}
+
 static void failed(int n)
 {
 	int session, iommufd;
 	struct sweep retrieving = { .fail = lu_fail_open() };
 	struct sweep binding = { .fail = retrieving.fail };
 	struct sweep attaching = { .fail = retrieving.fail };
+	unsigned int detached = 0;
 	struct function *f;
+	int ioas;
 
-	ksft_set_plan(5);
+	ksft_set_plan(6);
 	session = luo_retrieve_session(luo, SESSION);
 	if (session < 0)
 		lu_die("the session cannot be retrieved: %s",
@@ -602,11 +628,15 @@ static void failed(int n)
 			lu_die_errno("cannot open /dev/iommu");
 		sweep(&retrieving, f, try_retrieve, session);
 		sweep(&binding, f, try_bind, iommufd);
-		sweep(&attaching, f, try_attach, lu_vfio_ioas(&f->vfio));
+		ioas = lu_vfio_ioas(&f->vfio);
+		sweep(&attaching, f, try_attach, ioas);
+		detached += detach_without_memory(f, attaching.fail, ioas);
 	}
 	report(&retrieving, "giving back");
 	report(&binding, "taking over");
 	report(&attaching, "attaching");
+	ksft_test_result(detached >= n && detached < n * MAX_ALLOCATIONS,
+			 "%u times detached without memory\n", detached);
 	lu_result_is(luo_session_finish(session), 0, "it can be finished");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and all run on\n");
