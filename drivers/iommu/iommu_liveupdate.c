@@ -128,6 +128,7 @@ static struct {
 	struct list_head units;
 	struct list_head domains;
 	struct list_head attachments;
+	phys_addr_t data;
 	bool unread;
 } iommu_incoming = {
 	.units = LIST_HEAD_INIT(iommu_incoming.units),
@@ -578,9 +579,17 @@ EXPORT_SYMBOL_GPL(iommu_liveupdate_unpreserve);
 static int iommu_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
 {
 	void *blob = kho_alloc_preserve(IOMMU_LIVEUPDATE_BLOB_SIZE(3));
+	int err;
 
 	if (IS_ERR(blob))
 		return PTR_ERR(blob);
+
+	/* For iommu_liveupdate_early(), when LUO is not there yet. */
+	err = kho_add_subtree(LUO_IOMMU_TAG, blob, IOMMU_LIVEUPDATE_BLOB_SIZE(3));
+	if (err) {
+		kho_unpreserve_free(blob);
+		return err;
+	}
 
 	guard(mutex)(&iommu_outgoing_lock);
 
@@ -607,6 +616,7 @@ static void iommu_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
 	kho_block_set_destroy(&iommu_outgoing.unit_blocks);
 	kho_block_set_destroy(&iommu_outgoing.domain_blocks);
 	kho_block_set_destroy(&iommu_outgoing.attachment_blocks);
+	kho_remove_subtree(iommu_outgoing.blob);
 	kho_unpreserve_free(iommu_outgoing.blob);
 	iommu_outgoing.blob = NULL;
 }
@@ -939,27 +949,43 @@ static int iommu_incoming_load(u64 data)
 	return err;
 }
 
-static int iommu_incoming_read(u64 data)
+/**
+ * iommu_liveupdate_early - Read preserved state before LUO does
+ *
+ * For drivers that must know of their units before the first initcall.
+ *
+ * Context: Boot, when memory can be allocated.
+ * Return: 0; -ENOENT if the previous kernel has preserved nothing; -EBADMSG if it
+ *         cannot be read, which is logged.
+ */
+int iommu_liveupdate_early(void)
 {
-	struct iommu_liveupdate_unit *unit;
-	int err;
+	phys_addr_t data;
 
 	guard(mutex)(&iommu_incoming_lock);
 
-	err = iommu_incoming_load(data);
-	if (err)
-		return err;
-
-	/* Without LUO, PCI stops the devices. */
-	list_for_each_entry(unit, &iommu_incoming.units, list) {
-		if (!liveupdate_enabled())
-			unit->state = IOMMU_LIVEUPDATE_STOPPED;
+	if (!iommu_incoming.data) {
+		if (kho_retrieve_subtree(LUO_IOMMU_TAG, &data, NULL))
+			return -ENOENT;
+		iommu_incoming.data = data;
+		iommu_incoming.unread = iommu_incoming_load(data);
 	}
 
-	return 0;
+	return iommu_incoming.unread ? -EBADMSG : 0;
 }
 
 static struct liveupdate_flb iommu_liveupdate_flb;
+
+/* Without LUO, PCI stops the devices. */
+static void __init iommu_incoming_stop_all(void)
+{
+	struct iommu_liveupdate_unit *unit;
+
+	guard(mutex)(&iommu_incoming_lock);
+
+	list_for_each_entry(unit, &iommu_incoming.units, list)
+		unit->state = IOMMU_LIVEUPDATE_STOPPED;
+}
 
 /* After LUO (early_initcall) and before PCI looks for devices. */
 static int __init iommu_liveupdate_init(void)
@@ -968,10 +994,16 @@ static int __init iommu_liveupdate_init(void)
 	int err;
 
 	err = liveupdate_flb_peek_incoming(&iommu_liveupdate_flb, &data);
-	if (err == -ENODATA || err == -ENOENT)
+	if (err == -ENODATA || err == -ENOENT) {
+		iommu_incoming_stop_all();
 		return 0;
+	}
 
-	err = err ?: iommu_incoming_read(data);
+	err = err ?: iommu_liveupdate_early();
+	if (!err && data != iommu_incoming.data)
+		err = -EBADMSG;
+	if (!err && !liveupdate_enabled())
+		iommu_incoming_stop_all();
 	if (!err)
 		return 0;
 	iommu_incoming.unread = true;

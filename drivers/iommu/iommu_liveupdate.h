@@ -145,6 +145,7 @@ struct iommu_liveupdate_attachment {
 };
 
 /* For the drivers of IOMMUs, when they initialize their units. */
+int iommu_liveupdate_early(void);
 struct iommu_liveupdate_unit *iommu_liveupdate_find_unit(u64 base);
 void iommu_liveupdate_found(const struct iommu_liveupdate_ops *ops, u64 base);
 void iommu_liveupdate_stop_others(bool (*is_translated)(struct device *dev));

@@ -77,13 +77,20 @@ static_assert(offsetof(struct luo_iommu_area, reserved) == 28);
 static_assert(sizeof_field(struct luo_iommu_area, reserved) == 4);
 
 static_assert(!__builtin_strcmp(LUO_VTD_TAG, "vtd-v1"));
+static_assert(!__builtin_strcmp(LUO_VTD_SCALABLE_TAG, "vtd-scalable-v1"));
+static_assert(!__builtin_strcmp(LUO_VTD_INTREMAP_TAG, "vtd-intremap-v1"));
+static_assert(!__builtin_strcmp(LUO_VTD_X2APIC_TAG, "vtd-x2apic-v1"));
 
-static_assert(sizeof(struct luo_vtd_unit) == 8);
+static_assert(sizeof(struct luo_vtd_unit) == 16);
 static_assert(offsetof(struct luo_vtd_unit, root) == 0);
 static_assert(sizeof_field(struct luo_vtd_unit, root) == 8);
+static_assert(offsetof(struct luo_vtd_unit, irta) == 8);
+static_assert(sizeof_field(struct luo_vtd_unit, irta) == 8);
 
-static_assert(sizeof(struct luo_vtd_attachment) == 16);
+static_assert(sizeof(struct luo_vtd_attachment) == 40);
 static_assert(offsetof(struct luo_vtd_attachment, context_low) == 0);
 static_assert(sizeof_field(struct luo_vtd_attachment, context_low) == 8);
 static_assert(offsetof(struct luo_vtd_attachment, context_high) == 8);
 static_assert(sizeof_field(struct luo_vtd_attachment, context_high) == 8);
+static_assert(offsetof(struct luo_vtd_attachment, pasid_entry) == 16);
+static_assert(sizeof_field(struct luo_vtd_attachment, pasid_entry) == 24);

@@ -22,10 +22,10 @@
  *   was left running by the previous kernel, and is stopped.
  *
  * The following cannot be preserved and are refused: virtual functions; physical
- * functions with virtual functions enabled; functions or paths with ATS, PRI,
- * PASID, TPH, PTM or IDE enabled, with an incomplete DOE exchange, or with ACS
- * that is not controlled by the standard capability; and functions in an IOMMU
- * group with devices that are not on the path.
+ * functions with virtual functions enabled; functions or paths with PRI, TPH, PTM
+ * or IDE enabled, with ATS or PASID that no IOMMU driver has enabled, with an
+ * incomplete DOE exchange, or with ACS that is not controlled by the standard
+ * capability; and functions in an IOMMU group with devices that are not on the path.
  */
 
 #include <linux/cleanup.h>

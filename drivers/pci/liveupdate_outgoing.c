@@ -54,7 +54,11 @@ static bool pci_liveupdate_refuse(struct pci_liveupdate_refusal *refusal,
 	return false;
 }
 
-/* Features that must be disabled: they were not shown to survive a kexec. */
+/*
+ * Features that must be disabled: they were not shown to survive a kexec. ATS and
+ * PASIDs may have been enabled by the driver of the IOMMU, which preserves what
+ * they need, or does not let the device be preserved.
+ */
 static const struct pci_liveupdate_feature {
 	u16 cap;
 	u16 offset;
@@ -62,11 +66,12 @@ static const struct pci_liveupdate_feature {
 	const char *why;
 } pci_liveupdate_unsupported[] = {
 	{ PCI_EXT_CAP_ID_ATS, PCI_ATS_CTRL & ~3, PCI_ATS_CTRL_ENABLE << 16,
-	  "Address Translation Services are enabled" },
+	  "Address Translation Services are enabled without an IOMMU" },
 	{ PCI_EXT_CAP_ID_PRI, PCI_PRI_CTRL, PCI_PRI_CTRL_ENABLE,
 	  "Page Requests are enabled" },
 	{ PCI_EXT_CAP_ID_PASID, PCI_PASID_CTRL & ~3,
-	  PCI_PASID_CTRL_ENABLE << 16, "PASIDs are enabled" },
+	  PCI_PASID_CTRL_ENABLE << 16,
+	  "PASIDs are enabled without an IOMMU" },
 	{ PCI_EXT_CAP_ID_TPH, PCI_TPH_CTRL, PCI_TPH_CTRL_REQ_EN_MASK,
 	  "TLP Processing Hints are enabled" },
 	{ PCI_EXT_CAP_ID_PTM, PCI_PTM_CTRL, PCI_PTM_CTRL_ENABLE,
@@ -86,11 +91,16 @@ static bool pci_liveupdate_ide_is_off(struct pci_dev *dev)
 }
 
 static bool
-pci_liveupdate_feature_is_off(struct pci_dev *dev,
+pci_liveupdate_can_keep_feature(struct pci_dev *dev,
 			      const struct pci_liveupdate_feature *feature)
 {
 	u16 pos = 0;
 	u32 val;
+
+	if (feature->cap == PCI_EXT_CAP_ID_ATS && dev->ats_enabled)
+		return true;
+	if (feature->cap == PCI_EXT_CAP_ID_PASID && dev->pasid_enabled)
+		return true;
 
 	while ((pos = pci_find_next_ext_capability(dev, pos, feature->cap))) {
 		pci_read_config_dword(dev, pos + feature->offset, &val);
@@ -146,7 +156,7 @@ bool pci_liveupdate_check_device(struct pci_dev *dev,
 		const struct pci_liveupdate_feature *feature =
 			&pci_liveupdate_unsupported[i];
 
-		if (!pci_liveupdate_feature_is_off(dev, feature))
+		if (!pci_liveupdate_can_keep_feature(dev, feature))
 			return pci_liveupdate_refuse(refusal, -EOPNOTSUPP,
 						     feature->why);
 	}

@@ -82,6 +82,7 @@ struct alive {
 	bool effects;		/* also their sizes and the BARs */
 	bool gap;		/* also its start, and writes of the enumeration */
 	bool translation;	/* on when measuring began */
+	bool remapping;		/* of interrupts, as well */
 	bool faults;		/* also one of the device before */
 	bool power;		/* also a transition of the device, at any time */
 	bool resets;		/* one of the network device before */
@@ -103,9 +104,8 @@ static uint64_t faults_from(const struct observe *o)
 	return o->phases.n ? o->phases.change[0].ns : o->start_ns;
 }
 
-static bool translated_by(const struct observe *o, uint64_t ns)
+static bool on_by(const struct events *e, uint64_t ns)
 {
-	const struct events *e = &o->trace.translation;
 	bool on = false;
 	size_t i;
 
@@ -186,7 +186,10 @@ static void look_for_life(const struct observe *o)
 		       all_functions(c, was_written);
 	alive.effects = alive.writes && c->sized && all_functions(c, is_known);
 	alive.gap = alive.writes && c->gap_traced;
-	alive.translation = alive.trace && o->phases.n && translated_by(o, from);
+	alive.translation = alive.trace && o->phases.n &&
+			    on_by(&o->trace.translation, from);
+	alive.remapping = alive.trace && o->phases.n &&
+			  on_by(&o->trace.remapping, from);
 	alive.faults = alive.translation &&
 		       device_event_before(o, &t->faults, faults_from(o));
 	alive.power = alive.writes && device_event_before(o, &t->power, ~0ull);
@@ -278,15 +281,22 @@ static bool within(const struct observe *o, uint64_t ns)
 	return ns >= measured_from(o) && ns <= o->phases.end_ns;
 }
 
+static unsigned int times_off(const struct observe *o, const struct events *e)
+{
+	unsigned int off = 0;
+	size_t i;
+
+	for (i = 0; i < e->n; i++)
+		off += within(o, e->event[i].ns) && !e->event[i].flag;
+	return off;
+}
+
 static void put_iommu(const struct observe *o)
 {
 	const struct trace *t = &o->trace;
-	unsigned int off = 0, device = 0, others = 0, silenced = 0;
+	unsigned int device = 0, others = 0, silenced = 0;
 	size_t i;
 
-	for (i = 0; i < t->translation.n; i++)
-		off += within(o, t->translation.event[i].ns) &&
-		       !t->translation.event[i].flag;
 	for (i = 0; i < t->faults.n; i++) {
 		const struct trace_event *e = &t->faults.event[i];
 		struct function *f = source_of(o, e);
@@ -300,7 +310,8 @@ static void put_iommu(const struct observe *o)
 		else
 			others++;
 	}
-	put_count("translation_disabled", alive.translation, off);
+	put_count("translation_disabled", alive.translation,
+		  times_off(o, &t->translation));
 	put_count("iommu_faults.device", alive.faults, device);
 	put_count("iommu_faults.others", alive.faults, others);
 	put_count("iommu_faults.silenced", alive.faults, silenced);
@@ -313,21 +324,57 @@ static bool is_blocked(const struct trace_event *e)
 }
 
 /* Accesses of functions that are not watched and have no table. */
-static void put_blocked_by_phase(const struct observe *o)
+static bool is_blocked_other(const struct observe *o, const struct trace_event *e)
 {
-	const struct events *e = &o->trace.faults;
-	unsigned int blocked[PHASES] = { 0 };
+	return is_blocked(e) && !source_of(o, e);
+}
+
+static bool is_write(const struct observe *o, const struct trace_event *e)
+{
+	(void)o;
+	return !e->flag;
+}
+
+static bool is_any(const struct observe *o, const struct trace_event *e)
+{
+	(void)o;
+	(void)e;
+	return true;
+}
+
+static void put_by_phase(const struct observe *o, const char *name, bool known,
+			 const struct events *e,
+			 bool (*counts)(const struct observe *o,
+					const struct trace_event *e))
+{
+	unsigned int n[PHASES] = { 0 };
 	char key[48];
 	size_t i;
 
 	for (i = 0; i < e->n; i++)
-		if (is_blocked(&e->event[i]) && !source_of(o, &e->event[i]))
-			blocked[phases_at(&o->phases, e->event[i].ns)]++;
+		if (counts(o, &e->event[i]))
+			n[phases_at(&o->phases, e->event[i].ns)]++;
 	for (i = PHASE_BEFORE; i < PHASES; i++) {
-		snprintf(key, sizeof(key), "blocked_by_phase.%s", phase_names[i]);
-		put_count(key, alive.faults && phases_occurred(&o->phases, i),
-			  blocked[i]);
+		snprintf(key, sizeof(key), "%s.%s", name, phase_names[i]);
+		put_count(key, known && phases_occurred(&o->phases, i), n[i]);
 	}
+}
+
+static void put_interrupt_remapping(const struct observe *o)
+{
+	const struct trace *t = &o->trace;
+	unsigned int sent = 0, delivered = 0;
+	size_t i;
+
+	for (i = 0; i < t->strays.n; i++) {
+		delivered += t->strays.event[i].flag;
+		sent += !t->strays.event[i].flag && within(o, t->strays.event[i].ns);
+	}
+	put_count("interrupt_remapping_disabled", alive.remapping,
+		  times_off(o, &t->remapping));
+	put_count("strays_sent", alive.remapping, sent);
+	put_count("strays_delivered", alive.remapping && t->strays.n, delivered);
+	put_by_phase(o, "strays_by_phase", alive.remapping, &t->strays, is_write);
 }
 
 /* Of the device and its path, from the kexec on. */
@@ -428,7 +475,11 @@ static void put_all(const struct observe *o, const char *verdict)
 	put_stopped(o);
 	put_power(o);
 	put_iommu(o);
-	put_blocked_by_phase(o);
+	put_by_phase(o, "blocked_by_phase", alive.faults, &o->trace.faults,
+		     is_blocked_other);
+	put_interrupt_remapping(o);
+	put_by_phase(o, "device_tlb_by_phase", alive.translation,
+		     &o->trace.device_tlb, is_any);
 	put_count("canary_damaged", alive.memory && o->memory.canaries,
 		  memory_canary_damaged(&o->memory));
 	put_count("memory_moved",

@@ -622,6 +622,8 @@ enum source {
 	REGION,
 	TRANSLATION,
 	FAULTS,
+	REMAPPING,
+	STRAYS,
 	POWER,
 	RESETS,
 	LATER,			/* no write traced after the kexec */
@@ -693,6 +695,23 @@ static const struct {
 	{ "blocked_by_phase.enumeration", "1", { TRACE, TRANSLATION, FAULTS, CONSOLE } },
 	{ "blocked_by_phase.user_space", "0", { TRACE, TRANSLATION, FAULTS } },
 	{ "blocked_by_phase.after", "0", { TRACE, TRANSLATION, FAULTS } },
+	{ "interrupt_remapping_disabled", "1", { TRACE, REMAPPING } },
+	{ "strays_sent", NULL, { TRACE, REMAPPING } },
+	{ "strays_delivered", "1", { TRACE, REMAPPING, STRAYS } },
+	{ "strays_by_phase.before", "0", { TRACE, REMAPPING } },
+	{ "strays_by_phase.shutdown", "0", { TRACE, REMAPPING } },
+	{ "strays_by_phase.purgatory", "0", { TRACE, REMAPPING, JUMP, CONSOLE } },
+	{ "strays_by_phase.early_boot", "0", { TRACE, REMAPPING, CONSOLE } },
+	{ "strays_by_phase.enumeration", NULL, { TRACE, REMAPPING, CONSOLE } },
+	{ "strays_by_phase.user_space", "0", { TRACE, REMAPPING } },
+	{ "strays_by_phase.after", "0", { TRACE, REMAPPING } },
+	{ "device_tlb_by_phase.before", "0", { TRACE, TRANSLATION } },
+	{ "device_tlb_by_phase.shutdown", "0", { TRACE, TRANSLATION } },
+	{ "device_tlb_by_phase.purgatory", "0", { TRACE, TRANSLATION, JUMP, CONSOLE } },
+	{ "device_tlb_by_phase.early_boot", "0", { TRACE, TRANSLATION, CONSOLE } },
+	{ "device_tlb_by_phase.enumeration", "1", { TRACE, TRANSLATION, CONSOLE } },
+	{ "device_tlb_by_phase.user_space", "0", { TRACE, TRANSLATION } },
+	{ "device_tlb_by_phase.after", "0", { TRACE, TRANSLATION } },
 	{ "canary_damaged", "0", { RAM } },
 	{ "memory_moved", "0", { LIST } },
 	{ "interrupts.raised", "null", { NONE } },
@@ -862,6 +881,7 @@ static void first_kernel(struct play *p, const struct function *device,
 	wrote(p, NONE, "igb 01:00.0", 0x100010, 0xffffffff, 4);
 	wrote(p, NONE, "pcie-root-port 00:01.0", 0x8004, 0x7, 2);
 	traced(p, TRANSLATION, "vtd_dmar_enable enable 1");
+	traced(p, REMAPPING, "vtd_ir_enable enable 1");
 	shown(p, "[    1.0] init: WARNING: splat probe of kernel 1, begin");
 	told(p, "hello 1");
 	told(p, "watch 0000:01:00.0 device");
@@ -901,6 +921,7 @@ static void next_kernel(struct play *p, const struct function *device,
 
 	wrote(p, LATER, "igb 01:00.0", 0x100004, 0x103, 2);
 	traced(p, NONE, "vtd_dmar_enable enable 0");
+	traced(p, NONE, "vtd_ir_enable enable 0");
 	if (p->blind != JUMP)
 		shown(p, "[    9.9] kexec_core: Starting new kernel");
 	shown(p, "[    0.000000] Linux version 7.3.4 (x@y)");
@@ -911,6 +932,12 @@ static void next_kernel(struct play *p, const struct function *device,
 	traced(p, NONE, "vtd_dmar_fault sid 0x100 fault 2 addr 0x1000 write 0");
 	traced(p, NONE, "vtd_dmar_fault sid 0xf8 fault 5 addr 0x1000 write 0");
 	traced(p, NONE, "vtd_dmar_fault sid 0xf8 fault 2 addr 0x1000 write 0");
+	traced(p, STRAYS, "vtd_ir_remap_msi_req addr 0xfeeffff0 data 0x0");
+	traced(p, STRAYS, "vtd_ir_remap_msi (addr 0xfeeffff0, data 0x0) -> (addr 0xfee00000, data 0x20)");
+	traced(p, NONE, "vtd_ir_remap_msi_req addr 0xfee00018 data 0x0");
+	traced(p, NONE, "vtd_ir_remap_msi (addr 0xfee00018, data 0x0) -> (addr 0xfee00000, data 0x20)");
+	traced(p, NONE, "vtd_inv_desc invalidate desc type iotlb high 0x0 low 0x1");
+	traced(p, NONE, "vtd_inv_desc invalidate desc type device high 0x0 low 0x1");
 	shown(p, "[    1.0] init: WARNING: splat probe of kernel 2, begin");
 	told(p, p->blind == CLOCK ? "hello 2" : "hello 2 2000");
 	if (p->blind != LIST)

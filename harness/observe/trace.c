@@ -23,6 +23,10 @@ const char *const trace_always[] = {
 	"vtd_dmar_enable",
 	"vtd_dmar_fault",
 	"vtd_fault_disabled",
+	"vtd_ir_enable",
+	"vtd_ir_remap_msi",
+	"vtd_ir_remap_msi_req",
+	"vtd_inv_desc",
 	"e1000e_core_ctrl_sw_reset",
 	"e1000e_cb_qdev_reset_hold",
 	"e1000e_rx_set_rctl",
@@ -151,6 +155,49 @@ static bool silenced_fault(struct trace *t, uint64_t ns, const char *args)
 	return true;
 }
 
+static bool remapping(struct trace *t, uint64_t ns, const char *args)
+{
+	unsigned int on;
+
+	if (sscanf(args, "enable %u", &on) != 1)
+		return false;
+	note(&t->remapping, ns, 0, on);
+	return true;
+}
+
+/* "addr 0xfee00018 data 0x0": a write to the interrupt address range. */
+static bool interrupt_write(struct trace *t, uint64_t ns, const char *args)
+{
+	unsigned long long addr;
+
+	if (sscanf(args, "addr %llx", &addr) != 1)
+		return false;
+	if (addr == STRAY_INTERRUPT)
+		note(&t->strays, ns, 0, false);
+	return true;
+}
+
+/* "(addr 0xfee00018, data 0x0) -> (addr 0xfee00000, data 0x22)": what became of it. */
+static bool interrupt(struct trace *t, uint64_t ns, const char *args)
+{
+	unsigned long long addr;
+
+	if (sscanf(args, "(addr %llx", &addr) != 1)
+		return false;
+	if (addr == STRAY_INTERRUPT)
+		note(&t->strays, ns, 0, true);
+	return true;
+}
+
+static bool invalidation(struct trace *t, uint64_t ns, const char *args)
+{
+	if (strncmp(args, "invalidate desc type ", 21))
+		return false;
+	if (!strncmp(args + 21, "device ", 7))
+		note(&t->device_tlb, ns, 0, true);
+	return true;
+}
+
 static bool device_reset(struct trace *t, uint64_t ns, const char *args)
 {
 	(void)args;
@@ -179,6 +226,10 @@ static const struct {
 	{ "vtd_dmar_enable", translation },
 	{ "vtd_dmar_fault", fault },
 	{ "vtd_fault_disabled", silenced_fault },
+	{ "vtd_ir_enable", remapping },
+	{ "vtd_ir_remap_msi", interrupt },
+	{ "vtd_ir_remap_msi_req", interrupt_write },
+	{ "vtd_inv_desc", invalidation },
 	{ "e1000e_core_ctrl_sw_reset", device_reset },
 	{ "e1000e_cb_qdev_reset_hold", device_reset },
 	{ "e1000e_rx_set_rctl", receive_control },

@@ -54,7 +54,11 @@ struct list {
 	size_t nr;
 };
 
+/* The tag that is in use while a function is preserved in VT-d's scalable mode. */
+#define SCALABLE	"vtd-scalable-v"
+
 static const char *root = "";	/* of /proc and /sys */
+static bool scalable_by_default; /* in the next kernel */
 static struct need *needs;
 static size_t nr_needs;
 static struct list problems;	/* Why the kernel must not be started. */
@@ -215,6 +219,8 @@ static void meet(const struct luo_abi_tag *tag)
 		foreign = true;
 		return;
 	}
+	if (!strncmp((const char *)tag->name, SCALABLE, strlen(SCALABLE)))
+		scalable_by_default |= !!(tag->flags & LUO_ABI_TAG_DEFAULT_ON);
 	for (size_t i = 0; i < nr_needs; i++) {
 		struct need *need = &needs[i];
 
@@ -666,7 +672,6 @@ struct vtd_options {
 	bool on;
 	bool on_said;
 	bool scalable;
-	bool scalable_said;
 };
 
 /* As the kernel's intel_iommu_setup(): a word begins with the option's name. */
@@ -685,7 +690,6 @@ static void parse_vtd_option(const char *option, struct vtd_options *vtd)
 			continue;
 		if (known[i].scalable) {
 			vtd->scalable = known[i].value;
-			vtd->scalable_said = true;
 		} else {
 			vtd->on = known[i].value;
 			vtd->on_said = true;
@@ -709,9 +713,10 @@ static void parse_vtd_word(const struct word *word, struct vtd_options *vtd)
 	free(copy);
 }
 
-static struct vtd_options parse_vtd(const struct cmdline *cmdline, bool on)
+static struct vtd_options parse_vtd(const struct cmdline *cmdline, bool on,
+				    bool scalable)
 {
-	struct vtd_options vtd = { .on = on };
+	struct vtd_options vtd = { .on = on, .scalable = scalable };
 
 	for (size_t i = 0; i < cmdline->nr; i++) {
 		const struct word *word = &cmdline->words[i];
@@ -723,19 +728,16 @@ static struct vtd_options parse_vtd(const struct cmdline *cmdline, bool on)
 	return vtd;
 }
 
-/*
- * Functions behind VT-d: the next kernel must translate, in the same mode.
- * Only legacy mode is preserved.
- */
-static void check_vtd(const struct cmdline *next, const struct cmdline *running)
+/* Functions behind VT-d: the next kernel must translate, in the same mode. */
+static void check_vtd(const struct cmdline *next)
 {
 	const struct need *need = find_need("vtd-v");
-	struct vtd_options vtd, now;
+	bool scalable = find_need(SCALABLE);
+	struct vtd_options vtd;
 
 	if (!need)
 		return;
-	vtd = parse_vtd(next, need->default_on);
-	now = parse_vtd(running, true);
+	vtd = parse_vtd(next, need->default_on, scalable_by_default);
 
 	if (!vtd.on && vtd.on_said)
 		add_line(&problems,
@@ -743,14 +745,61 @@ static void check_vtd(const struct cmdline *next, const struct cmdline *running)
 	else if (!vtd.on)
 		add_line(&problems,
 			 "its command line has no intel_iommu=on, and the kernel was built with it off: preserved functions would be stopped");
-	if (!has_scalable_mode())
-		return;
-	if (vtd.scalable)
+	if (has_scalable_mode() && vtd.scalable != scalable)
 		add_line(&problems,
-			 "intel_iommu=sm_on on its command line: the IOMMU is in legacy mode now, preserved functions would be stopped");
-	else if (!vtd.scalable_said)
-		add_line(now.scalable_said ? &problems : &notes,
-			 "its command line has no intel_iommu=sm_off: if it was built with scalable mode on, preserved functions would be stopped");
+			 "it would use the IOMMU in %s mode, which is in %s mode now: preserved functions would be stopped, add intel_iommu=%s to its command line",
+			 scalable ? "legacy" : "scalable",
+			 scalable ? "scalable" : "legacy",
+			 scalable ? "sm_on" : "sm_off");
+}
+
+static bool has_option(const struct cmdline *cmdline, const char *name,
+		       const char *option)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < cmdline->nr; i++) {
+		const struct word *word = &cmdline->words[i];
+
+		if (!strcmp(word->name, name))
+			found |= !option ||
+				 (word->value && strstr(word->value, option));
+	}
+	return found;
+}
+
+/* Whether interrupts have addresses of x2APIC: the next kernel must do the same. */
+static void check_x2apic(const struct cmdline *next, const struct cmdline *running,
+			 const char *name, const char *option)
+{
+	bool now = has_option(running, name, option);
+
+	if (now != has_option(next, name, option))
+		add_line(&problems,
+			 "%s%s%s is on %s command line only: interrupts would have another format, preserved functions would be stopped",
+			 name, option ? "=" : "", option ?: "",
+			 now ? "the running kernel's" : "its");
+}
+
+/* Functions behind a unit that remaps interrupts. */
+static void check_intremap(const struct cmdline *next,
+			   const struct cmdline *running)
+{
+	static const char *const off[] = { "noapic", "nolapic", "disableapic" };
+
+	if (!find_need("vtd-intremap-v"))
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(off); i++) {
+		if (has_option(next, off[i], NULL))
+			add_line(&problems,
+				 "%s on its command line: interrupts would not be remapped",
+				 off[i]);
+	}
+	if (has_option(next, "intremap", "off"))
+		add_line(&problems,
+			 "intremap=off on its command line: interrupts are remapped now, and would not arrive");
+	check_x2apic(next, running, "nox2apic", NULL);
+	check_x2apic(next, running, "intremap", "no_x2apic_optout");
 }
 
 /*
@@ -795,7 +844,8 @@ static void check_pci(const struct cmdline *next, const struct cmdline *running)
 				 word->value);
 	}
 	check_untranslated(next);
-	check_vtd(next, running);
+	check_vtd(next);
+	check_intremap(next, running);
 	if (vfio)
 		check_noiommu(next, vfio);
 }

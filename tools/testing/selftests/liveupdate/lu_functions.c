@@ -10,9 +10,17 @@
  *	lu_functions failed N	the same for getting them back and taking them over
  *	lu_functions lost N	they are quarantined: they do not run, none is given back
  *	lu_functions beside	preserve the first while another one is incoming
+ *	lu_functions share N	preserve N functions, 3 at least, that have one IOAS;
+ *				the first two have the same page table
+ *	lu_functions shared N	attach them one after the other, and finish
+ *	lu_functions apart N	preserve N functions, each with an IOAS, memory and a
+ *				session of its own
+ *	lu_functions ended N	end these sessions one after the other: finish the
+ *				first, abandon the second, and so on
  *
  * The functions are those of an 82574 (e1000e), and of QEMU's pci-testdev, which
  * needs no driver. They are taken in the order of their names.
+ * From 'share' on they must be 82574s behind an IOMMU, and they do DMA.
  * 'off' loads what $NEXT_KERNEL, $NEXT_INITRD and $NEXT_CMDLINE name, and needs the
  * module liveupdate_file.
  */
@@ -20,6 +28,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/iommufd.h>
 #include <linux/kvm.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
@@ -35,8 +44,10 @@
 
 #include <libliveupdate.h>
 
+#include "lu_access.h"
 #include "lu_die.h"
 #include "lu_fail.h"
+#include "lu_memory.h"
 #include "lu_pci.h"
 #include "lu_update.h"
 #include "lu_vfio.h"
@@ -50,6 +61,7 @@
 static struct function {
 	char bdf[LU_PCI_BDF_SIZE];
 	struct lu_vfio vfio;
+	struct ring *ring;	/* of one that does DMA */
 } functions[MAX_FUNCTIONS];
 
 static int luo;
@@ -439,10 +451,11 @@ static void finish(int n)
 	lu_result_is(luo_session_finish(session), 0, "they are taken over");
 	ksft_test_result(all_are(n, "none") && all_are_masters(n),
 			 "and like any others again\n");
-	set_bridges_serr(n, true);
 	if (n) {
+		/* Closing it waits for the bridges' drivers, which write Command. */
 		lu_result_is(preserve_again(&functions[0]), 0,
 			     "closed and opened, one is preserved again");
+		set_bridges_serr(n, true);
 		ksft_test_result(!existing_vms(),
 				 "closed, it has released its VM\n");
 	}
@@ -572,15 +585,23 @@ static int try_bind(struct function *f, int iommufd)
 	return ioctl(f->vfio.fd, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
 }
 
-static int try_attach(struct function *f, int ioas)
+/* Returns the id of the HWPT, which is not 0, or a negative errno. */
+static int attach_to(struct function *f, int pt)
 {
 	struct vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
-		.pt_id = ioas,
+		.pt_id = pt,
 	};
 
 	return ioctl(f->vfio.fd, VFIO_DEVICE_ATTACH_IOMMUFD_PT, &attach) ?
-	       -errno : 0;
+	       -errno : (int)attach.pt_id;
+}
+
+static int try_attach(struct function *f, int ioas)
+{
+	int hwpt = attach_to(f, ioas);
+
+	return hwpt < 0 ? hwpt : 0;
 }
 
 /* Back to the previous kernel's table, which is never refused. */
@@ -719,6 +740,393 @@ static void beside(void)
 			 "also when it is closed\n");
 }
 
+/* --- functions that do DMA -------------------------------------------------- */
+
+#define MEMORY_SIZE	0x200000ul
+#define MEMORY_IOVA	0x10000000ul
+#define SPARE_IOVA	0x20000000ul
+
+/* Of the 82574: transmit registers, and the legacy transmit descriptor. */
+#define BAR0_SIZE	0x20000
+#define TCTL		0x00400
+#define TCTL_EN		0x00000002
+#define TDBAL		0x03800
+#define TDBAH		0x03804
+#define TDLEN		0x03808
+#define TDT		0x03818
+#define TXD_EOP		0x01000000
+#define TXD_RS		0x08000000
+#define TXD_DD		0x00000001
+/* The smallest ring that TDLEN allows. */
+#define RING_ENTRIES	8
+
+/* A page of the memory: a transmit ring, and the frame that is sent. */
+struct ring {
+	struct {
+		uint64_t address;
+		uint32_t command;
+		uint32_t status;
+	} entries[RING_ENTRIES];
+	char frame[64];
+	char rest[4096 - 64 - 16 * RING_ENTRIES];
+};
+
+static uint64_t ring_iova(const struct function *f)
+{
+	return MEMORY_IOVA + (f - functions) * sizeof(struct ring);
+}
+
+/* Maps BAR 0 of a function that is bound, and its page of the memory. */
+static void map_ring(struct function *f, int memfd)
+{
+	struct ring *rings = lu_memory_map(memfd, MEMORY_SIZE);
+
+	f->ring = &rings[f - functions];
+	lu_vfio_map_bar0(&f->vfio, BAR0_SIZE);
+}
+
+static void start_ring(struct function *f)
+{
+	void *bar = f->vfio.bar0;
+
+	lu_write_reg(bar, TDBAL, ring_iova(f));
+	lu_write_reg(bar, TDBAH, ring_iova(f) >> 32);
+	lu_write_reg(bar, TDLEN, sizeof(f->ring->entries));
+	lu_write_reg(bar, TCTL, TCTL_EN);
+}
+
+/* Sends a frame: the function reads a descriptor, and writes its status back. */
+static bool does_dma(struct function *f)
+{
+	uint32_t tail = lu_read_reg(f->vfio.bar0, TDT);
+	uint32_t *status = &f->ring->entries[tail].status;
+	int tries = 1000;
+
+	f->ring->entries[tail].address =
+		ring_iova(f) + offsetof(struct ring, frame);
+	f->ring->entries[tail].command =
+		sizeof(f->ring->frame) | TXD_EOP | TXD_RS;
+	lu_store(status, 0);
+	lu_barrier();
+	lu_write_reg(f->vfio.bar0, TDT, (tail + 1) % RING_ENTRIES);
+	while (!(lu_load(status) & TXD_DD) && tries--)
+		usleep(1000);
+	if (tries < 0)
+		ksft_print_msg("%s does no DMA\n", f->bdf);
+	return tries >= 0;
+}
+
+static bool all_do_dma(int n)
+{
+	bool good = true;
+	int i;
+
+	for (i = 0; i < n; i++)
+		good &= does_dma(&functions[i]);
+	return good;
+}
+
+static int get_session(const char *name)
+{
+	int session = luo_retrieve_session(luo, name);
+
+	if (session < 0)
+		lu_die("the session %s cannot be retrieved: %s", name,
+		       strerror(-session));
+	return session;
+}
+
+static int get_file(int session, int token)
+{
+	int fd = luo_session_retrieve_fd(session, token);
+
+	if (fd < 0)
+		lu_die("token %d cannot be retrieved: %s", token, strerror(-fd));
+	return fd;
+}
+
+static void preserve_file(int session, int fd, int token)
+{
+	int err = luo_session_preserve_fd(session, fd, token);
+
+	if (err)
+		lu_die("token %d cannot be preserved: %s", token, strerror(-err));
+}
+
+/* --- one IO address space ---------------------------------------------------- */
+
+/* Binds a file to the iommufd of the first function, to use its IOAS. */
+static void join(struct function *f, int fd)
+{
+	struct lu_vfio *first = &functions[0].vfio;
+
+	if (f == functions)
+		lu_vfio_take_over(first, f->bdf, fd);
+	else
+		lu_vfio_bind(&f->vfio, f->bdf, fd, first->iommufd);
+	f->vfio.ioas = lu_vfio_ioas(first);
+}
+
+/* A page table of that IOAS, for this function alone. */
+static int alloc_hwpt(struct function *f)
+{
+	struct iommu_hwpt_alloc alloc = {
+		.size = sizeof(alloc),
+		.dev_id = f->vfio.id,
+		.pt_id = f->vfio.ioas,
+	};
+
+	if (ioctl(f->vfio.iommufd, IOMMU_HWPT_ALLOC, &alloc))
+		lu_die_errno("IOMMU_HWPT_ALLOC for %s", f->bdf);
+	return alloc.out_hwpt_id;
+}
+
+static int reattach(struct function *f, int pt)
+{
+	struct vfio_device_detach_iommufd_pt detach = {
+		.argsz = sizeof(detach),
+	};
+
+	if (ioctl(f->vfio.fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, &detach))
+		return -errno;
+	return try_attach(f, pt);
+}
+
+/* Preserves each in a session of its own, and closes one session after the other. */
+static void check_immutable(const int *hwpts, int n, int memfd)
+{
+	struct lu_vfio *first = &functions[0].vfio;
+	int sessions[MAX_FUNCTIONS], i, map, unmap;
+	char name[16];
+
+	for (i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "immutable%d", i);
+		sessions[i] = lu_new_session(luo, name);
+		preserve_file(sessions[i], functions[i].vfio.fd, i);
+	}
+	for (i = 0; i < n; i++) {
+		map = lu_vfio_try_map(first, memfd, MEMORY_SIZE, SPARE_IOVA);
+		unmap = lu_vfio_try_unmap(first, MEMORY_SIZE, MEMORY_IOVA);
+		ksft_test_result(map == -EBUSY && unmap == -EBUSY,
+				 "the IOAS is immutable while %d of %d functions are preserved\n",
+				 n - i, n);
+		lu_result_is(reattach(&functions[i], hwpts[i]), -EBUSY,
+			     "a preserved function cannot be detached");
+		close(sessions[i]);
+		lu_result_is(reattach(&functions[i], hwpts[i]), 0,
+			     "it can when its session is closed");
+	}
+	lu_result_is(lu_vfio_try_map(first, memfd, MEMORY_SIZE, SPARE_IOVA), 0,
+		     "when none is preserved, memory can be mapped");
+	lu_result_is(lu_vfio_try_unmap(first, MEMORY_SIZE, SPARE_IOVA), 0,
+		     "and unmapped");
+}
+
+static void share(int n)
+{
+	int memfd = lu_memory_create("shared", MEMORY_SIZE, false);
+	int hwpts[MAX_FUNCTIONS], session, i;
+	struct function *f;
+
+	ksft_set_plan(3 * n + 4);
+	for (i = 0; i < n; i++) {
+		f = &functions[i];
+		lu_pci_bind_vfio(f->bdf);
+		join(f, lu_vfio_open_file(f->bdf));
+		lu_vfio_set_command(&f->vfio, PCI_COMMAND_MEMORY |
+					      PCI_COMMAND_MASTER);
+		hwpts[i] = attach_to(f, i < 2 ? (int)f->vfio.ioas :
+					alloc_hwpt(f));
+		if (hwpts[i] < 0)
+			lu_die("%s cannot be attached", f->bdf);
+		map_ring(f, memfd);
+		start_ring(f);
+	}
+	ksft_test_result(hwpts[0] == hwpts[1] && hwpts[1] != hwpts[2],
+			 "the first two have the same page table\n");
+	lu_vfio_map_memory(&functions[0].vfio, memfd, MEMORY_SIZE, MEMORY_IOVA);
+	check_immutable(hwpts, n, memfd);
+
+	session = lu_new_session(luo, SESSION);
+	preserve_all(session, n);
+	preserve_file(session, memfd, n);
+	ksft_test_result(all_are(n, "outgoing") && all_do_dma(n),
+			 "%d functions are preserved and do DMA\n", n);
+	stay();
+}
+
+/* The first two had the same page table; now the first and the third have. */
+static void attach_in_turn(int session, int n)
+{
+	int hwpts[MAX_FUNCTIONS], i;
+	struct function *f;
+
+	for (i = 0; i < n; i++) {
+		f = &functions[i];
+		if (i == n - 1)
+			lu_result_is(luo_session_finish(session), -EBUSY,
+				     "they are not finished before the last is attached");
+		hwpts[i] = attach_to(f, i % 2 ? alloc_hwpt(f) :
+					(int)f->vfio.ioas);
+		if (hwpts[i] < 0)
+			ksft_print_msg("%s is not attached: %s\n", f->bdf,
+				       strerror(-hwpts[i]));
+		ksft_test_result(hwpts[i] > 0 && all_are(n, "incoming") &&
+				 all_are_masters(n) && all_do_dma(n),
+				 "%d of %d functions are attached, and all do DMA\n",
+				 i + 1, n);
+	}
+	ksft_test_result(hwpts[0] == hwpts[2] && hwpts[0] != hwpts[1],
+			 "the first and the third have the same page table\n");
+}
+
+static void shared(int n)
+{
+	struct lu_vfio *first = &functions[0].vfio;
+	int session = get_session(SESSION), i;
+	int memfd = get_file(session, n);
+
+	ksft_set_plan(n + 8);
+	ksft_test_result(all_are(n, "incoming") && all_are_masters(n),
+			 "%d functions run\n", n);
+	for (i = 0; i < n; i++) {
+		join(&functions[i], get_file(session, i));
+		map_ring(&functions[i], memfd);
+	}
+	ksft_test_result(all_do_dma(n),
+			 "they do DMA before they are attached\n");
+	lu_result_is(try_attach(&functions[n - 1], first->ioas), -ENXIO,
+		     "none is attached before the memory is mapped");
+	lu_vfio_map_memory(first, memfd, MEMORY_SIZE, MEMORY_IOVA);
+	attach_in_turn(session, n);
+	lu_result_is(luo_session_finish(session), 0, "they are finished");
+	ksft_test_result(all_are(n, "none") && all_are_masters(n) &&
+			 all_do_dma(n), "and do DMA as before\n");
+	lu_result_is(lu_vfio_try_unmap(first, MEMORY_SIZE, MEMORY_IOVA), 0,
+		     "memory can be unmapped");
+}
+
+/* --- a session each ---------------------------------------------------------- */
+
+#define TOKEN_DEVICE	1
+#define TOKEN_MEMORY	2
+
+static const char *session_of(const struct function *f)
+{
+	static char name[32];
+
+	snprintf(name, sizeof(name), "vm%td", f - functions);
+	return name;
+}
+
+static void apart(int n)
+{
+	struct function *f;
+	int session, memfd;
+
+	ksft_set_plan(1);
+	open_all(n);
+	for (f = functions; f < functions + n; f++) {
+		memfd = lu_memory_create(session_of(f), MEMORY_SIZE, false);
+		lu_vfio_map_memory(&f->vfio, memfd, MEMORY_SIZE, MEMORY_IOVA);
+		map_ring(f, memfd);
+		start_ring(f);
+		session = lu_new_session(luo, session_of(f));
+		preserve_file(session, f->vfio.fd, TOKEN_DEVICE);
+		preserve_file(session, memfd, TOKEN_MEMORY);
+	}
+	ksft_test_result(all_are(n, "outgoing") && all_do_dma(n),
+			 "%d functions are preserved and do DMA\n", n);
+	stay();
+}
+
+/* Everything but attaching the function. Returns the memory. */
+static int take_back(struct function *f, int session)
+{
+	int memfd = get_file(session, TOKEN_MEMORY);
+
+	lu_vfio_take_over(&f->vfio, f->bdf, get_file(session, TOKEN_DEVICE));
+	lu_vfio_map_memory(&f->vfio, memfd, MEMORY_SIZE, MEMORY_IOVA);
+	map_ring(f, memfd);
+	return memfd;
+}
+
+/* Closes all files, as the exit of a VMM does. */
+static void abandon(struct function *f, int session, int memfd)
+{
+	if (f->ring) {
+		munmap(f->ring - (f - functions), MEMORY_SIZE);
+		munmap(f->vfio.bar0, BAR0_SIZE);
+		close(f->vfio.fd);
+		close(f->vfio.iommufd);
+		close(memfd);
+	}
+	close(session);
+}
+
+/* Its live update has ended, and it was reset. */
+static bool is_stopped(const struct function *f)
+{
+	char path[128];
+	int tries = 100;
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%.15s/liveupdate",
+		 f->bdf);
+	while (!access(path, F_OK) && tries--)
+		usleep(100000);
+	return lu_state_is(f->bdf, "none") &&
+	       !(lu_pci_command(f->bdf) & PCI_COMMAND_MASTER);
+}
+
+/* The others are abandoned. */
+static bool is_finished(const struct function *f)
+{
+	return (f - functions) % 2 == 0;
+}
+
+/* The sessions of the first @ended functions have ended, the others go on. */
+static bool all_are_as_expected(int n, int ended)
+{
+	struct function *f;
+	bool good = true;
+
+	for (f = functions; f < functions + n; f++) {
+		if (f >= functions + ended)
+			good &= runs(f) && (!f->ring || does_dma(f));
+		else if (is_finished(f))
+			good &= lu_state_is(f->bdf, "none") && does_dma(f);
+		else
+			good &= is_stopped(f);
+	}
+	return good;
+}
+
+/* The file of the last function is not retrieved. */
+static void ended(int n)
+{
+	int sessions[MAX_FUNCTIONS], memfds[MAX_FUNCTIONS], i;
+	struct function *f;
+
+	ksft_set_plan(n + 1);
+	for (i = 0; i < n; i++) {
+		sessions[i] = get_session(session_of(&functions[i]));
+		memfds[i] = i == n - 1 ? -1 :
+			    take_back(&functions[i], sessions[i]);
+	}
+	ksft_test_result(all_are_as_expected(n, 0), "%d functions run\n", n);
+	for (i = 0; i < n; i++) {
+		f = &functions[i];
+		if (!is_finished(f))
+			abandon(f, sessions[i], memfds[i]);
+		else if (try_attach(f, f->vfio.ioas) ||
+			 luo_session_finish(sessions[i]))
+			lu_die("%s cannot be attached and finished", f->bdf);
+		ksft_test_result(all_are_as_expected(n, i + 1),
+				 "session %d is %s, the others are as before\n", i,
+				 is_finished(f) ? "finished" : "abandoned");
+	}
+}
+
 int main(int argc, char *argv[])
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -743,6 +1151,14 @@ int main(int argc, char *argv[])
 		lost(n);
 	else if (!strcmp(what, "beside"))
 		beside();
+	else if (!strcmp(what, "share"))
+		share(n);
+	else if (!strcmp(what, "shared"))
+		shared(n);
+	else if (!strcmp(what, "apart"))
+		apart(n);
+	else if (!strcmp(what, "ended"))
+		ended(n);
 	else
 		lu_die("'%s' is none of what lu_functions.c begins with", what);
 	ksft_finished();

@@ -45,22 +45,31 @@ static struct vfio_region_info get_region(struct lu_vfio *dev, uint32_t index)
 	return info;
 }
 
-void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd)
+void lu_vfio_bind(struct lu_vfio *dev, const char *bdf, int fd, int iommufd)
 {
-	struct vfio_device_bind_iommufd bind = { .argsz = sizeof(bind) };
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = iommufd,
+	};
 
 	memset(dev, 0, sizeof(*dev));
-	dev->iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
-	if (dev->iommufd < 0)
-		lu_die_errno("cannot open /dev/iommu");
+	dev->iommufd = iommufd;
 	dev->fd = fd;
 	snprintf(dev->bdf, sizeof(dev->bdf), "%s", bdf);
-	bind.iommufd = dev->iommufd;
 	if (ioctl(dev->fd, VFIO_DEVICE_BIND_IOMMUFD, &bind))
 		lu_die_errno("VFIO_DEVICE_BIND_IOMMUFD of %s, which must have no other owner",
 			     bdf);
 	dev->id = bind.out_devid;
 	dev->config_offset = get_region(dev, VFIO_PCI_CONFIG_REGION_INDEX).offset;
+}
+
+void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd)
+{
+	int iommufd = open("/dev/iommu", O_RDWR | O_CLOEXEC);
+
+	if (iommufd < 0)
+		lu_die_errno("cannot open /dev/iommu");
+	lu_vfio_bind(dev, bdf, fd, iommufd);
 }
 
 void lu_vfio_open(struct lu_vfio *dev, const char *bdf)
@@ -92,8 +101,7 @@ void lu_vfio_attach(struct lu_vfio *dev)
 		lu_die_errno("VFIO_DEVICE_ATTACH_IOMMUFD_PT");
 }
 
-void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
-			uint64_t iova)
+int lu_vfio_try_map(struct lu_vfio *dev, int memfd, size_t size, uint64_t iova)
 {
 	struct iommu_ioas_map_file map = {
 		.size = sizeof(map),
@@ -105,12 +113,18 @@ void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 		.iova = iova,
 	};
 
-	if (ioctl(dev->iommufd, IOMMU_IOAS_MAP_FILE, &map))
+	return ioctl(dev->iommufd, IOMMU_IOAS_MAP_FILE, &map) ? -errno : 0;
+}
+
+void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
+			uint64_t iova)
+{
+	if (lu_vfio_try_map(dev, memfd, size, iova))
 		lu_die_errno("IOMMU_IOAS_MAP_FILE of %zu bytes at %#llx", size,
 			     (unsigned long long)iova);
 }
 
-void lu_vfio_unmap_memory(struct lu_vfio *dev, size_t size, uint64_t iova)
+int lu_vfio_try_unmap(struct lu_vfio *dev, size_t size, uint64_t iova)
 {
 	struct iommu_ioas_unmap unmap = {
 		.size = sizeof(unmap),
@@ -119,7 +133,12 @@ void lu_vfio_unmap_memory(struct lu_vfio *dev, size_t size, uint64_t iova)
 		.length = size,
 	};
 
-	if (ioctl(dev->iommufd, IOMMU_IOAS_UNMAP, &unmap))
+	return ioctl(dev->iommufd, IOMMU_IOAS_UNMAP, &unmap) ? -errno : 0;
+}
+
+void lu_vfio_unmap_memory(struct lu_vfio *dev, size_t size, uint64_t iova)
+{
+	if (lu_vfio_try_unmap(dev, size, iova))
 		lu_die_errno("IOMMU_IOAS_UNMAP of %zu bytes at %#llx", size,
 			     (unsigned long long)iova);
 }

@@ -38,6 +38,9 @@ int lu_vfio_open_file(const char *bdf);
  */
 void lu_vfio_take_over(struct lu_vfio *dev, const char *bdf, int fd);
 
+/* The same to an iommufd that other devices may be bound to. */
+void lu_vfio_bind(struct lu_vfio *dev, const char *bdf, int fd, int iommufd);
+
 /* lu_vfio_open_file() and lu_vfio_take_over(). */
 void lu_vfio_open(struct lu_vfio *dev, const char *bdf);
 
@@ -58,6 +61,10 @@ void lu_vfio_map_memory(struct lu_vfio *dev, int memfd, size_t size,
 
 /* Unmaps it. */
 void lu_vfio_unmap_memory(struct lu_vfio *dev, size_t size, uint64_t iova);
+
+/* The same, but they return 0 or a negative errno. */
+int lu_vfio_try_map(struct lu_vfio *dev, int memfd, size_t size, uint64_t iova);
+int lu_vfio_try_unmap(struct lu_vfio *dev, size_t size, uint64_t iova);
 
 /*
  * What the device calls the page at @iova, which is mapped: that, or without an

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A virtio-rng device that writes before, during and after a live update, to any
+ * address.
+ *
+ *	lu_rng preserve [--at ADDRESS] BDF	start the device, preserve it
+ *	lu_rng finish [--at ADDRESS] BDF	take it over in the next kernel
+ *
+ * The device writes to memory, or to the I/O address ADDRESS that is not mapped.
+ *
+ * Each buffer is 4 bytes, and is posted again as soon as it was used. So all are
+ * available at the kexec, and those that are used afterwards are used without an
+ * owner. With max-bytes=4,period=MS QEMU uses one every MS milliseconds.
+ */
+#include <linux/pci_regs.h>
+#include <linux/virtio_ids.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+
+#include "lu_access.h"
+#include "lu_channel.h"
+#include "lu_die.h"
+#include "lu_memory.h"
+#include "lu_pci.h"
+#include "lu_update.h"
+#include "lu_vfio.h"
+#include "lu_virtio.h"
+
+#define SESSION		"rng"
+#define TOKEN_MEMORY	1
+#define TOKEN_DEVICE	2
+#define IOVA		0x40000000ull
+#define PATTERN		0x5a5a5a5au
+#define BUFFERS		LU_VIRTQUEUE_SIZE
+#define POLL_US		10000
+#define PATIENCE_S	30
+
+/* What the device and both kernels share. */
+struct memory {
+	struct lu_virtqueue queue;
+	uint32_t buffer[BUFFERS];
+};
+
+int lu_channel_fd = -1;
+
+static struct lu_virtio device;
+static struct memory *memory;
+static size_t memory_size;
+static int memory_fd;
+/* Of all buffers, or 0: each has its own address in memory. */
+static uint64_t at;
+
+/* --- the queue --------------------------------------------------------------- */
+
+static uint16_t used_index(void)
+{
+	return lu_load(&memory->queue.used.idx);
+}
+
+static uint16_t available_index(void)
+{
+	return lu_load(&memory->queue.avail.idx);
+}
+
+static uint64_t buffer_address(int i)
+{
+	return at ? at : IOVA + offsetof(struct memory, buffer[i]);
+}
+
+/* Buffer i has descriptor i and is always in slot i of the ring. */
+static void prepare_queue(void)
+{
+	struct lu_virtqueue *queue = &memory->queue;
+	int i;
+
+	for (i = 0; i < BUFFERS; i++) {
+		queue->desc[i].addr = buffer_address(i);
+		queue->desc[i].len = sizeof(memory->buffer[i]);
+		queue->desc[i].flags = VRING_DESC_F_WRITE;
+		queue->avail.ring[i] = i;
+	}
+	queue->avail.flags = VRING_AVAIL_F_NO_INTERRUPT;
+}
+
+/* Post every buffer that is not available. */
+static void post_used(void)
+{
+	uint16_t used = used_index(), next = available_index();
+
+	if ((uint16_t)(next - used) == BUFFERS)
+		return;
+	while ((uint16_t)(next - used) < BUFFERS) {
+		lu_store(&memory->buffer[next % BUFFERS], PATTERN);
+		lu_barrier();
+		lu_store(&memory->queue.avail.idx, ++next);
+	}
+	lu_virtio_notify(&device);
+}
+
+/* Returns whether the used index reaches @index. */
+static bool reaches(uint16_t index)
+{
+	unsigned int tries = PATIENCE_S * 1000000 / POLL_US;
+
+	while ((int16_t)(used_index() - index) < 0 && --tries) {
+		post_used();
+		usleep(POLL_US);
+	}
+	return tries;
+}
+
+/* --- the old kernel ---------------------------------------------------------- */
+
+static void give_memory_to_device(void)
+{
+	lu_vfio_map_memory(&device.vfio, memory_fd, memory_size, IOVA);
+	lu_vfio_attach(&device.vfio);
+}
+
+static void start(const char *bdf)
+{
+	memory_fd = lu_memory_create("lu-rng", memory_size, false);
+	memory = lu_memory_map(memory_fd, memory_size);
+	prepare_queue();
+	lu_pci_bind_vfio(bdf);
+	lu_vfio_open(&device.vfio, bdf);
+	give_memory_to_device();
+	lu_vfio_set_command(&device.vfio, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	lu_virtio_map(&device);
+	lu_virtio_start(&device, IOVA);
+}
+
+/* Keep all files open, and all buffers available. */
+static void __noreturn stay(void)
+{
+	ksft_print_cnts();
+	fflush(stdout);
+	if (fork())
+		_exit(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
+	setsid();
+	for (;;) {
+		post_used();
+		usleep(POLL_US);
+	}
+}
+
+static void preserve(int luo, const char *bdf)
+{
+	int session, err;
+
+	ksft_set_plan(2);
+	start(bdf);
+	ksft_test_result(reaches(2), "the device uses buffers\n");
+	session = lu_new_session(luo, SESSION);
+	err = luo_session_preserve_fd(session, memory_fd, TOKEN_MEMORY);
+	if (!err)
+		err = luo_session_preserve_fd(session, device.vfio.fd, TOKEN_DEVICE);
+	lu_result_is(err, 0, "the device and its memory are preserved");
+	close(luo);
+	stay();
+}
+
+/* --- the new kernel ---------------------------------------------------------- */
+
+static int retrieve(int session, int token)
+{
+	int fd = luo_session_retrieve_fd(session, token);
+
+	if (fd < 0)
+		lu_die("the file with token %d cannot be retrieved: %s", token,
+		       strerror(-fd));
+	return fd;
+}
+
+static int retrieve_session(int luo)
+{
+	int session = luo_retrieve_session(luo, SESSION);
+
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s", strerror(-session));
+	close(luo);
+	return session;
+}
+
+/* Two test results, and one more for buffers in memory. */
+static void report_used(void)
+{
+	uint16_t used = used_index(), first = available_index() - BUFFERS, i;
+	bool in_order = true, written = true;
+	struct vring_used_elem *elem;
+
+	for (i = first; i != used; i++) {
+		elem = &memory->queue.used.ring[i % BUFFERS];
+		in_order &= elem->id == i % BUFFERS &&
+			    elem->len == sizeof(*memory->buffer);
+		written &= memory->buffer[i % BUFFERS] != PATTERN;
+	}
+	ksft_print_msg("%u buffers were used before the kexec, %u since\n", first,
+		       (uint16_t)(used - first));
+	ksft_test_result(used != first, "the device used buffers without an owner\n");
+	ksft_test_result(in_order, "it used each of them once, in their order\n");
+	if (!at)
+		ksft_test_result(written, "it wrote to each of them\n");
+}
+
+static void finish(int luo, const char *bdf)
+{
+	int session = retrieve_session(luo);
+
+	ksft_set_plan(at ? 5 : 6);
+	memory_fd = retrieve(session, TOKEN_MEMORY);
+	if (!lu_memory_is_whole(memory_fd, memory_size))
+		lu_die("the memory has another size, or lost its seals");
+	memory = lu_memory_map(memory_fd, memory_size);
+	report_used();
+	lu_vfio_take_over(&device.vfio, bdf, retrieve(session, TOKEN_DEVICE));
+	give_memory_to_device();
+	lu_virtio_map(&device);
+	/* Later invalidations are not those of attaching it. */
+	if (lu_channel_tell("adopted"))
+		lu_die_errno("the observer cannot be told that the device is attached");
+	ksft_test_result(lu_virtio_works(&device), "it has not failed\n");
+	lu_result_is(luo_session_finish(session), 0, "its session is finished");
+	/* One more than the old kernel has posted. */
+	ksft_test_result(reaches(available_index() + 1), "it uses buffers that are posted now\n");
+}
+
+int main(int argc, char *argv[])
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	int luo;
+
+	ksft_print_header();
+	if (argc > 3 && !strcmp(argv[2], "--at")) {
+		at = strtoull(argv[3], NULL, 0);
+		argc -= 2;
+		argv += 2;
+	}
+	if (argc != 3)
+		lu_die("usage: lu_rng preserve|finish [--at ADDRESS] BDF");
+	lu_pci_require(argv[2], LU_VIRTIO_VENDOR, LU_VIRTIO_DEVICE(VIRTIO_ID_RNG));
+	if (lu_channel_open())
+		lu_die_errno("the channel cannot be opened");
+	luo = luo_open_device();
+	if (luo < 0)
+		lu_die_errno("cannot open " LUO_DEVICE);
+	memory_size = getpagesize();
+	if (!strcmp(what, "preserve"))
+		preserve(luo, argv[2]);
+	else if (!strcmp(what, "finish"))
+		finish(luo, argv[2]);
+	else
+		lu_die("'%s' is neither preserve nor finish", what);
+	ksft_finished();
+}
