@@ -31,6 +31,7 @@ docs		test	$H/docs.sh
 without		test	$H/tests/without.sh
 cost		full	$H/cost.sh
 cost-pci	full	$H/cost-pci.sh
+cost-vtd	full	$H/cost-vtd.sh
 kho-keys	full	$H/kho-keys.sh
 abi-controls	full	$H/abi.sh controls
 abi-grow	full	$H/abi.sh grow

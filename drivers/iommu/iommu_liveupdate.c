@@ -961,12 +961,14 @@ static int iommu_incoming_load(u64 data)
 int iommu_liveupdate_early(void)
 {
 	phys_addr_t data;
+	int err;
 
 	guard(mutex)(&iommu_incoming_lock);
 
 	if (!iommu_incoming.data) {
-		if (kho_retrieve_subtree(LUO_IOMMU_TAG, &data, NULL))
-			return -ENOENT;
+		err = kho_retrieve_subtree(LUO_IOMMU_TAG, &data, NULL);
+		if (err)
+			return err == -ENOENT ? -ENOENT : -EBADMSG;
 		iommu_incoming.data = data;
 		iommu_incoming.unread = iommu_incoming_load(data);
 	}
@@ -976,17 +978,6 @@ int iommu_liveupdate_early(void)
 
 static struct liveupdate_flb iommu_liveupdate_flb;
 
-/* Without LUO, PCI stops the devices. */
-static void __init iommu_incoming_stop_all(void)
-{
-	struct iommu_liveupdate_unit *unit;
-
-	guard(mutex)(&iommu_incoming_lock);
-
-	list_for_each_entry(unit, &iommu_incoming.units, list)
-		unit->state = IOMMU_LIVEUPDATE_STOPPED;
-}
-
 /* After LUO (early_initcall) and before PCI looks for devices. */
 static int __init iommu_liveupdate_init(void)
 {
@@ -994,16 +985,12 @@ static int __init iommu_liveupdate_init(void)
 	int err;
 
 	err = liveupdate_flb_peek_incoming(&iommu_liveupdate_flb, &data);
-	if (err == -ENODATA || err == -ENOENT) {
-		iommu_incoming_stop_all();
+	if (err == -ENODATA || err == -ENOENT)
 		return 0;
-	}
 
 	err = err ?: iommu_liveupdate_early();
 	if (!err && data != iommu_incoming.data)
 		err = -EBADMSG;
-	if (!err && !liveupdate_enabled())
-		iommu_incoming_stop_all();
 	if (!err)
 		return 0;
 	iommu_incoming.unread = true;
@@ -1506,6 +1493,17 @@ void iommu_liveupdate_finish(u64 token)
 }
 EXPORT_SYMBOL_GPL(iommu_liveupdate_finish);
 
+/* The driver warns. What its devices translate through is not freed. */
+static void iommu_incoming_keep_units(struct iommu_liveupdate_domain *domain)
+{
+	struct iommu_liveupdate_attachment *att;
+
+	list_for_each_entry(att, &iommu_incoming.attachments, list) {
+		if (att->domain == domain)
+			att->unit->state = IOMMU_LIVEUPDATE_EXPECTED;
+	}
+}
+
 static bool iommu_incoming_domain_is_used(struct iommu_liveupdate_domain *domain)
 {
 	struct iommu_liveupdate_attachment *att;
@@ -1593,8 +1591,10 @@ static void iommu_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 	}
 	list_for_each_entry(domain, &iommu_incoming.domains, list) {
 		if (domain->restored &&
-		    !domain->ops->free_domain(domain->restored))
+		    !domain->ops->free_domain(domain->restored)) {
+			iommu_incoming_keep_units(domain);
 			continue;
+		}
 		if (!iommu_incoming_domain_is_used(domain))
 			iommu_incoming_free_tables(domain, &folios);
 	}

@@ -92,7 +92,7 @@ static bool pci_liveupdate_ide_is_off(struct pci_dev *dev)
 
 static bool
 pci_liveupdate_can_keep_feature(struct pci_dev *dev,
-			      const struct pci_liveupdate_feature *feature)
+				const struct pci_liveupdate_feature *feature)
 {
 	u16 pos = 0;
 	u32 val;

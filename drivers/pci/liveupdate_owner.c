@@ -27,6 +27,17 @@ bool pci_liveupdate_is_incoming(struct pci_dev *dev)
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_incoming);
 
 /**
+ * pci_liveupdate_is_running - Check whether a device runs since the previous kernel
+ * @dev: A function or bridge.
+ *
+ * Return: true if it is preserved, and neither finished nor stopped.
+ */
+bool pci_liveupdate_is_running(struct pci_dev *dev)
+{
+	return pci_liveupdate_running(dev);
+}
+
+/**
  * pci_liveupdate_token_of - Find the token of a function by its file
  * @handle: The handle that was passed to pci_liveupdate_preserve().
  *

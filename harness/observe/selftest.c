@@ -1039,6 +1039,8 @@ static void test_blind(enum source blind)
 		[REGION] = "no sizes of writes traced",
 		[TRANSLATION] = "translation never enabled",
 		[FAULTS] = "no fault seen before",
+		[REMAPPING] = "interrupt remapping not seen enabled",
+		[STRAYS] = "no stray interrupt",
 		[POWER] = "no change of power state seen",
 		[RESETS] = "no reset seen before",
 		[LATER] = "no config write traced after the kexec",

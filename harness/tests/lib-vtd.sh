@@ -31,6 +31,7 @@ pci-vtd-switch-second-stage | pci-vtd-device-second-stage | \
 pci-vtd-remap-second-stage | pci-vtd-beside-second-stage | \
 pci-vtd-given-up-first-stage | pci-vtd-damaged-first-stage | \
 pci-vtd-many-first-stage | pci-vtd-freed-first-stage | pci-vtd-ats-second-stage | \
+pci-vtd-ats-reset-first-stage | \
 pci-vtd-shared-second-stage | \
 negative-vtd-take-over-second-stage | negative-vtd-restore-first-stage)
 	flavours fast

@@ -654,15 +654,19 @@ static void check_untranslated(const struct cmdline *next)
 	}
 }
 
+/* DMAR_UNITS_SUPPORTED of the kernel */
+#define MAX_UNITS	1024
+
 /* Bit 43 of the extended capabilities of a VT-d unit, SMTS (VT-d 11.4.3). */
 static bool has_scalable_mode(void)
 {
 	char value[32];
 
-	for (int i = 0; read_value(value, sizeof(value),
-				   "/sys/class/iommu/dmar%d/intel-iommu/ecap",
-				   i); i++) {
-		if (strtoull(value, NULL, 16) >> 43 & 1)
+	/* Units that are not in use have no file. */
+	for (int i = 0; i < MAX_UNITS; i++) {
+		if (read_value(value, sizeof(value),
+			       "/sys/class/iommu/dmar%d/intel-iommu/ecap", i) &&
+		    strtoull(value, NULL, 16) >> 43 & 1)
 			return true;
 	}
 	return false;
@@ -671,6 +675,7 @@ static bool has_scalable_mode(void)
 struct vtd_options {
 	bool on;
 	bool on_said;
+	bool never;		/* iommu=off, whatever else is said */
 	bool scalable;
 };
 
@@ -707,8 +712,10 @@ static void parse_vtd_word(const struct word *word, struct vtd_options *vtd)
 		die("out of memory");
 	for (option = strtok_r(copy, ",", &save); option;
 	     option = strtok_r(NULL, ",", &save)) {
-		if (!all || !strncmp(option, "off", 3))
+		if (!all)
 			parse_vtd_option(option, vtd);
+		else if (!strncmp(option, "off", 3))
+			vtd->never = true;
 	}
 	free(copy);
 }
@@ -724,6 +731,10 @@ static struct vtd_options parse_vtd(const struct cmdline *cmdline, bool on,
 		if (word->value && (!strcmp(word->name, "intel_iommu") ||
 				    !strcmp(word->name, "iommu")))
 			parse_vtd_word(word, &vtd);
+	}
+	if (vtd.never) {
+		vtd.on = false;
+		vtd.on_said = true;
 	}
 	return vtd;
 }
@@ -785,7 +796,9 @@ static void check_x2apic(const struct cmdline *next, const struct cmdline *runni
 static void check_intremap(const struct cmdline *next,
 			   const struct cmdline *running)
 {
-	static const char *const off[] = { "noapic", "nolapic", "disableapic" };
+	static const char *const off[] = {
+		"noapic", "nolapic", "disableapic", "nosmp",
+	};
 
 	if (!find_need("vtd-intremap-v"))
 		return;

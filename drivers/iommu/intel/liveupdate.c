@@ -34,6 +34,7 @@
 
 #include <linux/cleanup.h>
 #include <linux/kexec_handover.h>
+#include <linux/liveupdate.h>
 #include <linux/luo_tag.h>
 #include <linux/luo/vtd.h>
 #include <linux/mm.h>
@@ -372,6 +373,7 @@ static int intel_liveupdate_preserve(struct device *dev,
 	if (sm_supported(info->iommu))
 		liveupdate_tag_use(&intel_scalable_tag);
 	/* Nobody would answer its page requests. */
+	info->pri_preserved = info->pri_enabled;
 	iommu_disable_pci_pri(info);
 
 	return 0;
@@ -381,7 +383,11 @@ static void intel_liveupdate_unpreserve(struct device *dev)
 {
 	struct device_domain_info *info = dev_iommu_priv_get(dev);
 
-	iommu_enable_pci_pri(info);
+	if (info->pri_preserved)
+		iommu_enable_pci_pri(info);
+	if (info->pri_preserved && !info->pri_enabled)
+		dev_warn(dev, "live update: page requests cannot be enabled again, they are outstanding\n");
+	info->pri_preserved = false;
 	if (sm_supported(info->iommu))
 		liveupdate_tag_unuse(&intel_scalable_tag);
 	intel_liveupdate_put_tables(info->iommu, intel_liveupdate_rid(info));
@@ -502,6 +508,8 @@ static const char *intel_liveupdate_differs(struct intel_iommu *iommu,
 	u64 root = intel_liveupdate_unit(&unit->wire)->root;
 	u64 mode = sm_supported(iommu) ? DMA_RTADDR_SMT : 0;
 
+	if (!liveupdate_enabled())
+		return "live updates are disabled in this kernel";
 	if (!(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_TES))
 		return "translation is disabled in its IOMMU";
 	if (readq(iommu->reg + DMAR_RTADDR_REG) != root ||
@@ -512,8 +520,8 @@ static const char *intel_liveupdate_differs(struct intel_iommu *iommu,
 		return "the root table of its IOMMU has changed";
 	}
 	if ((root & ~VTD_PAGE_MASK) != mode)
-		return "its IOMMU is in another mode in this kernel, see intel_iommu=sm_on and sm_off";
-	if (!kho_range_is_incoming(root & VTD_PAGE_MASK, ROOT_SIZE))
+		return "its IOMMU is in another mode in this kernel, see intel_iommu=sm_on";
+	if (kho_incoming_order(root & VTD_PAGE_MASK) != get_order(ROOT_SIZE))
 		return "the tables of its IOMMU were not preserved";
 
 	return NULL;
@@ -521,13 +529,13 @@ static const char *intel_liveupdate_differs(struct intel_iommu *iommu,
 
 /*
  * What an entry of the previous kernel's tables leads to, which is NULL if it is
- * not present, or not @size bytes that were preserved.
+ * not present, or not @size bytes that were preserved as one piece.
  */
 static void *intel_liveupdate_old_table(u64 entry, size_t size)
 {
 	u64 phys = entry & VTD_PAGE_MASK;
 
-	if (!(entry & 1) || !kho_range_is_incoming(phys, size))
+	if (!(entry & 1) || kho_incoming_order(phys) != get_order(size))
 		return NULL;
 
 	return phys_to_virt(phys);
@@ -636,6 +644,9 @@ static bool intel_liveupdate_scalable_target(struct context_entry *from,
 		intel_liveupdate_old_table(from->lo, sizeof(*pasids));
 	struct pasid_entry *entry;
 
+	/* Bits 255:128 of the context entry */
+	if (memchr_inv(from + 1, 0, sizeof(*from)))
+		return false;
 	/* Only the directory's first entry is present, and only the table's. */
 	if (!pasids ||
 	    pasids->dir[0].val != (virt_to_phys(pasids->entries) | PASID_PTE_PRESENT) ||
@@ -689,7 +700,8 @@ static const char *intel_liveupdate_copy(struct intel_iommu *iommu, u64 root,
 	    from->hi != wire->context_high)
 		return "its entry in the IOMMU's tables has changed";
 
-	if (!intel_liveupdate_is_supported(iommu, from) ||
+	if (att->wire.segment != iommu->segment ||
+	    !intel_liveupdate_is_supported(iommu, from) ||
 	    !intel_liveupdate_target(iommu, from, wire, &target) ||
 	    memchr_inv(wire + 1, 0, sizeof(att->wire.vendor) - sizeof(*wire)) ||
 	    !kho_range_is_incoming(target.table, VTD_PAGE_SIZE) ||
@@ -863,7 +875,7 @@ static void intel_liveupdate_release_unit(struct iommu_liveupdate_unit *unit)
 	struct context_entry *contexts;
 	u64 *roots;
 
-	if (!kho_range_is_incoming(root & VTD_PAGE_MASK, ROOT_SIZE))
+	if (kho_incoming_order(root & VTD_PAGE_MASK) != get_order(ROOT_SIZE))
 		return;
 
 	roots = phys_to_virt(root & VTD_PAGE_MASK);
@@ -898,6 +910,9 @@ static bool intel_liveupdate_features(struct device_domain_info *info)
 {
 	struct pci_dev *pdev = to_pci_dev(info->dev);
 
+	/* Otherwise PCI has stopped it. */
+	if (!pci_liveupdate_is_running(pdev))
+		return true;
 	if (pdev->ats_enabled && !info->ats_supported)
 		return false;
 	if (!pdev->pasid_enabled)
@@ -938,9 +953,13 @@ static void intel_liveupdate_flush(struct intel_iommu *iommu, u16 rid, u16 did)
 {
 	iommu->flush.flush_context(iommu, did, rid, DMA_CCMD_MASK_NOBIT,
 				   DMA_CCMD_DEVICE_INVL);
-	if (sm_supported(iommu))
-		qi_flush_pasid_cache(iommu, did, QI_PC_ALL_PASIDS, 0);
-	iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
+	if (!sm_supported(iommu)) {
+		iommu->flush.flush_iotlb(iommu, did, 0, 0, DMA_TLB_DSI_FLUSH);
+		return;
+	}
+	/* The device's tables may have had entries of other PASIDs. */
+	qi_flush_pasid_cache(iommu, 0, QI_PC_GLOBAL, 0);
+	iommu->flush.flush_iotlb(iommu, 0, 0, 0, DMA_TLB_GLOBAL_FLUSH);
 }
 
 /* The entry may be present, and then the device does DMA all the time. */
@@ -984,6 +1003,9 @@ static int intel_liveupdate_attach(struct iommu_domain *iommu_domain,
 			list_del(&info->link);
 	}
 	intel_liveupdate_put_back(info);
+	/* Blocking in legacy mode has disabled it. */
+	if (!info->ats_enabled)
+		iommu_enable_pci_ats(info);
 	intel_liveupdate_flush(iommu, intel_liveupdate_rid(info),
 			       from ? domain_id_iommu(from, iommu) : 0);
 	intel_context_flush_dev_iotlb(info);
@@ -1003,7 +1025,8 @@ static int intel_liveupdate_attach(struct iommu_domain *iommu_domain,
  * intel_liveupdate_block - Block a device that is attached to a restored domain
  * @info: The device, in scalable mode.
  *
- * Has hardware use this kernel's PASID tables of the device, which have no entry.
+ * Has hardware use this kernel's PASID tables of the device, which have no entry for
+ * requests without PASID.
  *
  * Context: With the group's mutex.
  */
@@ -1023,6 +1046,13 @@ static void intel_liveupdate_clear(struct iommu_liveupdate_attachment *att)
 	struct intel_iommu *iommu = att->unit->driver;
 	struct context_entry *context;
 	u16 rid = att->wire.rid;
+
+	/* In scalable mode a device that was probed keeps an entry. */
+	if (att->dev && sm_supported(iommu)) {
+		intel_pasid_use_table(att->dev);
+		intel_liveupdate_flush(iommu, rid, domain_id_iommu(domain, iommu));
+		return;
+	}
 
 	guard(spinlock)(&iommu->lock);
 

@@ -149,9 +149,9 @@ void intel_liveupdate_block_irqs(struct intel_iommu *iommu)
 
 /* --- the new kernel, before the first initcall */
 
-static u64 intel_liveupdate_old_irta(struct iommu_liveupdate_unit *unit)
+static struct luo_vtd_unit *intel_liveupdate_wire(struct iommu_liveupdate_unit *unit)
 {
-	return ((struct luo_vtd_unit *)unit->wire.vendor)->irta;
+	return (struct luo_vtd_unit *)unit->wire.vendor;
 }
 
 static size_t intel_liveupdate_old_irtes_size(u64 irta)
@@ -160,26 +160,32 @@ static size_t intel_liveupdate_old_irtes_size(u64 irta)
 	       sizeof(struct irte);
 }
 
-/* PCI has not looked for devices yet. */
-static void intel_liveupdate_stop_early(struct iommu_liveupdate_attachment *att,
-					       const char *why)
+/* PCI has not looked for devices yet. Return: true if the function is stopped. */
+static bool intel_liveupdate_stop_early(struct iommu_liveupdate_attachment *att,
+					const char *why)
 {
 	u8 bus = PCI_BUS_NUM(att->wire.rid);
 	u8 slot = PCI_SLOT(att->wire.rid), func = PCI_FUNC(att->wire.rid);
 	u16 command;
 
-	if (att->wire.segment || !early_pci_allowed()) {
-		pr_err("live update: %04x:%02x:%02x.%d can send any interrupt now: %s\n",
-		       att->wire.segment, bus, slot, func, why);
-		return;
-	}
+	if (att->wire.segment || !early_pci_allowed())
+		return false;
+
 	pr_err("live update: %04x:%02x:%02x.%d is stopped: %s; its VM must be restarted\n",
 	       att->wire.segment, bus, slot, func, why);
 	command = read_pci_config_16(bus, slot, func, PCI_COMMAND);
 	write_pci_config_16(bus, slot, func, PCI_COMMAND,
 			    command & ~PCI_COMMAND_MASTER);
 	/* The read returns after what the function has written has arrived. */
-	read_pci_config_16(bus, slot, func, PCI_COMMAND);
+	command = read_pci_config_16(bus, slot, func, PCI_COMMAND);
+
+	return !(command & PCI_COMMAND_MASTER);
+}
+
+static void intel_liveupdate_panic_irqs(const char *why)
+{
+	panic("DMAR: live update: a device does DMA, cannot be stopped, and could send any interrupt: %s\n",
+	      why);
 }
 
 /**
@@ -187,8 +193,9 @@ static void intel_liveupdate_stop_early(struct iommu_liveupdate_attachment *att,
  * @iommu: The unit.
  * @why:   The reason, for the log.
  *
- * To be called before interrupt remapping is disabled. Devices in other segments than
- * the first cannot be reached yet: they go on, which is logged.
+ * To be called before interrupt remapping is disabled. A panic if a device cannot be
+ * stopped, or is not known: it could send any interrupt. Devices in other segments
+ * than the first cannot be reached yet.
  *
  * Context: When units are prepared for interrupt remapping.
  */
@@ -196,14 +203,19 @@ void intel_liveupdate_stop_irqs(struct intel_iommu *iommu, const char *why)
 {
 	struct iommu_liveupdate_attachment *att;
 	struct iommu_liveupdate_unit *unit;
+	bool stopped = true;
 
+	if (iommu_liveupdate_early() == -EBADMSG)
+		intel_liveupdate_panic_irqs(why);
 	unit = iommu_liveupdate_find_unit(iommu->reg_phys);
 	if (!unit)
 		return;
 	list_for_each_entry(att, iommu_liveupdate_attachments(), list) {
-		if (att->unit == unit)
-			intel_liveupdate_stop_early(att, why);
+		if (att->unit == unit && !intel_liveupdate_stop_early(att, why))
+			stopped = false;
 	}
+	if (!stopped)
+		intel_liveupdate_panic_irqs(why);
 }
 
 /**
@@ -219,18 +231,23 @@ void intel_liveupdate_stop_irqs(struct intel_iommu *iommu, const char *why)
 bool intel_liveupdate_keep_irqs(struct intel_iommu *iommu, bool x2apic)
 {
 	u64 irta = readq(iommu->reg + DMAR_IRTA_REG);
+	struct iommu_liveupdate_unit *unit;
 	int err = iommu_liveupdate_early();
 
+	unit = iommu_liveupdate_find_unit(iommu->reg_phys);
 	/* If preserved state cannot be read there is no list of units. */
-	if (err == -ENOENT ||
-	    (!err && !iommu_liveupdate_find_unit(iommu->reg_phys)))
+	if (err == -ENOENT || (!err && !unit))
 		return false;
-	if (!(irta & INTR_REMAP_X2APIC) == !x2apic)
+	/* Whatever it leads to is not freed. */
+	if (unit && intel_liveupdate_wire(unit)->irta != irta)
+		intel_liveupdate_wire(unit)->irta = 0;
+	if (!(irta & INTR_REMAP_X2APIC) == !x2apic) {
+		/* Hardware need not snoop the CPU's cache. */
+		__iommu_flush_cache(iommu, iommu->ir_table->base,
+				    INTR_REMAP_TABLE_ENTRIES * sizeof(struct irte));
 		return true;
+	}
 
-	if (err)
-		pr_err("%s: live update: preserved devices can send any interrupt until they are stopped: interrupts have another format in this kernel\n",
-		       iommu->name);
 	intel_liveupdate_stop_irqs(iommu,
 				   "interrupts have another format in this kernel, see nox2apic and intremap=no_x2apic_optout");
 
@@ -253,9 +270,9 @@ void intel_liveupdate_free_irqs(struct intel_iommu *iommu)
 	if (!unit)
 		return;
 
-	irta = intel_liveupdate_old_irta(unit);
-	if (!irta || !kho_range_is_incoming(irta & VTD_PAGE_MASK,
-					    intel_liveupdate_old_irtes_size(irta)))
+	irta = intel_liveupdate_wire(unit)->irta;
+	if (!irta || kho_incoming_order(irta & VTD_PAGE_MASK) !=
+		     get_order(intel_liveupdate_old_irtes_size(irta)))
 		return;
 	folio = kho_restore_folio(irta & VTD_PAGE_MASK);
 	if (folio)

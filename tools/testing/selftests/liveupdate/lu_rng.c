@@ -5,6 +5,7 @@
  *
  *	lu_rng preserve [--at ADDRESS] BDF	start the device, preserve it
  *	lu_rng finish [--at ADDRESS] BDF	take it over in the next kernel
+ *	lu_rng reset [--at ADDRESS] BDF	the same, and reset it before it is attached
  *
  * The device writes to memory, or to the I/O address ADDRESS that is not mapped.
  *
@@ -12,12 +13,15 @@
  * available at the kexec, and those that are used afterwards are used without an
  * owner. With max-bytes=4,period=MS QEMU uses one every MS milliseconds.
  */
+#include <errno.h>
 #include <linux/pci_regs.h>
+#include <linux/vfio.h>
 #include <linux/virtio_ids.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <libliveupdate.h>
@@ -208,19 +212,39 @@ static void report_used(void)
 		ksft_test_result(written, "it wrote to each of them\n");
 }
 
-static void finish(int luo, const char *bdf)
+/* It is attached to the previous kernel's table before and afterwards. */
+static void reset_device(void)
+{
+	int err = ioctl(device.vfio.fd, VFIO_DEVICE_RESET) ? -errno : 0;
+
+	lu_result_is(err, 0, "it can be reset before it is attached");
+}
+
+static void restart_device(void)
+{
+	memset(&memory->queue, 0, sizeof(memory->queue));
+	prepare_queue();
+	lu_vfio_set_command(&device.vfio, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	lu_virtio_start(&device, IOVA);
+}
+
+static void finish(int luo, const char *bdf, bool reset)
 {
 	int session = retrieve_session(luo);
 
-	ksft_set_plan(at ? 5 : 6);
+	ksft_set_plan((at ? 5 : 6) + reset);
 	memory_fd = retrieve(session, TOKEN_MEMORY);
 	if (!lu_memory_is_whole(memory_fd, memory_size))
 		lu_die("the memory has another size, or lost its seals");
 	memory = lu_memory_map(memory_fd, memory_size);
 	report_used();
 	lu_vfio_take_over(&device.vfio, bdf, retrieve(session, TOKEN_DEVICE));
+	if (reset)
+		reset_device();
 	give_memory_to_device();
 	lu_virtio_map(&device);
+	if (reset)
+		restart_device();
 	/* Later invalidations are not those of attaching it. */
 	if (lu_channel_tell("adopted"))
 		lu_die_errno("the observer cannot be told that the device is attached");
@@ -242,7 +266,7 @@ int main(int argc, char *argv[])
 		argv += 2;
 	}
 	if (argc != 3)
-		lu_die("usage: lu_rng preserve|finish [--at ADDRESS] BDF");
+		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS] BDF");
 	lu_pci_require(argv[2], LU_VIRTIO_VENDOR, LU_VIRTIO_DEVICE(VIRTIO_ID_RNG));
 	if (lu_channel_open())
 		lu_die_errno("the channel cannot be opened");
@@ -253,8 +277,10 @@ int main(int argc, char *argv[])
 	if (!strcmp(what, "preserve"))
 		preserve(luo, argv[2]);
 	else if (!strcmp(what, "finish"))
-		finish(luo, argv[2]);
+		finish(luo, argv[2], false);
+	else if (!strcmp(what, "reset"))
+		finish(luo, argv[2], true);
 	else
-		lu_die("'%s' is neither preserve nor finish", what);
+		lu_die("'%s' is neither preserve, finish nor reset", what);
 	ksft_finished();
 }
