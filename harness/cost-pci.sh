@@ -2,14 +2,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # What preserved functions cost: instructions from the kexec call to the next user
-# space with 1, 8 and 64 of them beside none, and of freezing and thawing each.
-# One machine with all 64 in it, which QEMU counts (-icount).
+# space with 1, 8 and many of them beside none, and of freezing and thawing each.
+# One machine with all in it, which QEMU counts (-icount).
+#
+#	cost-pci.sh cost-pci		64 without an IOMMU
+#	cost-pci.sh cost-vtd-many	32 behind VT-d
 
 . "$(dirname "$0")/lib.sh"
 
 LIMIT=1.05	# with 8 functions
 
-"$TOP/harness/vm.sh" cost-pci >&2 || die "the cost-pci machine failed, see above."
+"$TOP/harness/vm.sh" "$1" >&2 || die "the $1 machine failed, see above."
 
 awk -v limit="$LIMIT" '
 /cycles at kexec:/ { kexec = $NF }
@@ -35,4 +38,4 @@ END {
 			(boot[n] - boot[0]) / n / 1e6, (off[n] - off[0]) / n / 1e6
 	}
 	exit runs != 4 || bad
-}' "$BUILD/vm/cost-pci/ktap.log"
+}' "$BUILD/vm/$1/ktap.log"

@@ -30,7 +30,8 @@ abi-layout	test	$H/abi.sh layout
 docs		test	$H/docs.sh
 without		test	$H/tests/without.sh
 cost		full	$H/cost.sh
-cost-pci	full	$H/cost-pci.sh
+cost-pci	full	$H/cost-pci.sh cost-pci
+cost-vtd-many	full	$H/cost-pci.sh cost-vtd-many
 cost-vtd	full	$H/cost-vtd.sh
 kho-keys	full	$H/kho-keys.sh
 abi-controls	full	$H/abi.sh controls

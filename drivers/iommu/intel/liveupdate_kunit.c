@@ -272,7 +272,7 @@ static struct test_unit *unit_create(struct kunit *test, bool scalable)
 
 	iommu = &u->iommu;
 	snprintf(iommu->name, sizeof(iommu->name), "kunit");
-	iommu->reg = (void __iomem *)reg;
+	iommu->reg = (__force void __iomem *)reg;
 	iommu->reg_phys = TEST_REG_PHYS;
 	iommu->node = NUMA_NO_NODE;
 	/* Widths and tables of 48 bits, all page sizes. */

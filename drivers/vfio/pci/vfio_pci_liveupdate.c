@@ -25,8 +25,12 @@
  * Not preserved are resources of the VMM's process: eventfds, ioeventfds and
  * mappings of BARs.
  *
+ * MSI-X stays enabled in the device if all vectors are masked at the freeze: what
+ * the device sends meanwhile is pending, and arrives when the user has set up the
+ * vectors again. The registers of the device hold that; nothing of it is serialized.
+ *
  * Refused are devices behind an IOMMU whose driver does not support live update,
- * with interrupts enabled at the freeze, with VGA or vendor-specific regions,
+ * with other interrupts enabled at the freeze, with VGA or vendor-specific regions,
  * with exported dma-bufs, in low power states, or with PASIDs.
  */
 
@@ -146,8 +150,12 @@ static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 {
 	const char *why;
 
-	if (vdev->irq_type != VFIO_PCI_NUM_IRQS)
-		return "its interrupts are enabled";
+	if (vdev->irq_type != VFIO_PCI_NUM_IRQS &&
+	    vdev->irq_type != VFIO_PCI_MSIX_IRQ_INDEX)
+		return "its interrupts are enabled, and are not MSI-X";
+	if (vdev->irq_type == VFIO_PCI_MSIX_IRQ_INDEX &&
+	    !vfio_msi_is_masked(vdev))
+		return "its interrupts are enabled and not masked, or bypass its eventfds";
 	if (atomic_read(&vdev->liveupdate_rom))
 		return "its ROM is being read";
 	if (vdev->pm_runtime_engaged)
@@ -186,6 +194,8 @@ static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
 		dev->flags |= LUO_VFIO_PCI_DISABLE_IDLE_D3;
 	if (vdev->disable_vga)
 		dev->flags |= LUO_VFIO_PCI_DISABLE_VGA;
+	if (vdev->irq_type == VFIO_PCI_MSIX_IRQ_INDEX)
+		dev->flags |= LUO_VFIO_PCI_MSIX;
 
 	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++)
 		dev->rbars[i] = vdev->rbar[i];
@@ -1007,6 +1017,25 @@ static int vfio_pci_liveupdate_quiesce(struct liveupdate_file_op_args *args)
 	return pci_liveupdate_quiesce(pci_liveupdate_token_of(args->serialized_data));
 }
 
+/* Messages are pending in the device, and its user has not enabled them. */
+static void vfio_pci_liveupdate_disable_msix(struct vfio_pci_core_device *vdev)
+{
+	struct pci_liveupdate_bypass bypass;
+	struct pci_dev *pdev = vdev->pdev;
+	u16 flags;
+
+	guard(mutex)(&vdev->igate);
+
+	if (vdev->irq_type == VFIO_PCI_MSIX_IRQ_INDEX)
+		return;
+	pci_info(pdev, "live update: its owner has not enabled MSI-X again, pending messages are lost\n");
+	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags);
+	pci_liveupdate_owner_begin(pdev, &bypass);
+	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS,
+			      flags & ~PCI_MSIX_FLAGS_ENABLE);
+	pci_liveupdate_owner_end(pdev, &bypass);
+}
+
 static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
@@ -1017,6 +1046,8 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 	if (vdev) {
 		guard(mutex)(&vdev->vdev.dev_set->lock);
 		adopted = incoming->adopted;
+		if (adopted && incoming->dev.flags & LUO_VFIO_PCI_MSIX)
+			vfio_pci_liveupdate_disable_msix(vdev);
 		vdev->incoming = NULL;
 	}
 

@@ -36,7 +36,7 @@ enum luo_vfio_pci_record {
  * enum luo_vfio_pci_flags - properties of the virtual device
  *
  * They are found out by resetting the device or by disabling its interrupt, which
- * is not possible while it is running. The last three are module parameters: they
+ * is not possible while it is running. Those in quotes are module parameters: they
  * may differ in the next kernel, but those of an open device do not change.
  *
  * @LUO_VFIO_PCI_RESET_WORKS: The device supports a function reset.
@@ -46,6 +46,10 @@ enum luo_vfio_pci_record {
  * @LUO_VFIO_PCI_NOINTXMASK: "nointxmask"
  * @LUO_VFIO_PCI_DISABLE_IDLE_D3: "disable_idle_d3"
  * @LUO_VFIO_PCI_DISABLE_VGA: "disable_vga"
+ * @LUO_VFIO_PCI_MSIX: MSI-X is enabled in the device and all its vectors are masked:
+ *                     messages are pending until the user enables them. The reader
+ *                     leaves MSI-X enabled until then, and disables it if the user
+ *                     has not enabled it when the live update is finished.
  */
 enum luo_vfio_pci_flags {
 	LUO_VFIO_PCI_RESET_WORKS	= 1 << 0,
@@ -55,6 +59,7 @@ enum luo_vfio_pci_flags {
 	LUO_VFIO_PCI_NOINTXMASK		= 1 << 4,
 	LUO_VFIO_PCI_DISABLE_IDLE_D3	= 1 << 5,
 	LUO_VFIO_PCI_DISABLE_VGA	= 1 << 6,
+	LUO_VFIO_PCI_MSIX		= 1 << 7,
 };
 
 #define LUO_VFIO_PCI_BARS	6

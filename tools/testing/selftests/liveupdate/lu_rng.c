@@ -3,11 +3,13 @@
  * A virtio-rng device that writes before, during and after a live update, to any
  * address.
  *
- *	lu_rng preserve [--at ADDRESS] BDF	start the device, preserve it
- *	lu_rng finish [--at ADDRESS] BDF	take it over in the next kernel
- *	lu_rng reset [--at ADDRESS] BDF	the same, and reset it before it is attached
+ *	lu_rng preserve [OPTION] BDF	start the device, preserve it
+ *	lu_rng finish [OPTION] BDF	take it over in the next kernel
+ *	lu_rng reset [OPTION] BDF	the same, and reset it before it is attached
  *
- * The device writes to memory, or to the I/O address ADDRESS that is not mapped.
+ *	--at ADDRESS	it writes to this I/O address that is not mapped, not to memory
+ *	--irq masked	it interrupts for each buffer; that is masked for the kexec
+ *	--irq off	the same; that is disabled for the kexec
  *
  * Each buffer is 4 bytes, and is posted again as soon as it was used. So all are
  * available at the kexec, and those that are used afterwards are used without an
@@ -17,10 +19,13 @@
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <linux/virtio_ids.h>
+#include <linux/virtio_pci.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -43,6 +48,9 @@
 #define BUFFERS		LU_VIRTQUEUE_SIZE
 #define POLL_US		10000
 #define PATIENCE_S	30
+/* Of a signal that is due at once, and of one that must not come. */
+#define SIGNAL_MS	5000
+#define QUIET_MS	1500
 
 /* What the device and both kernels share. */
 struct memory {
@@ -58,6 +66,10 @@ static size_t memory_size;
 static int memory_fd;
 /* Of all buffers, or 0: each has its own address in memory. */
 static uint64_t at;
+
+static enum { POLLED, MASKED, DISABLED } interrupts;
+/* Of the queue's interrupt. */
+static int event;
 
 /* --- the queue --------------------------------------------------------------- */
 
@@ -88,7 +100,7 @@ static void prepare_queue(void)
 		queue->desc[i].flags = VRING_DESC_F_WRITE;
 		queue->avail.ring[i] = i;
 	}
-	queue->avail.flags = VRING_AVAIL_F_NO_INTERRUPT;
+	queue->avail.flags = interrupts == POLLED ? VRING_AVAIL_F_NO_INTERRUPT : 0;
 }
 
 /* Post every buffer that is not available. */
@@ -118,6 +130,69 @@ static bool reaches(uint16_t index)
 	return tries;
 }
 
+/* --- its interrupt ------------------------------------------------------------ */
+
+static void arm(void)
+{
+	int err;
+
+	event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (event < 0)
+		lu_die_errno("cannot create an eventfd");
+	err = lu_vfio_set_irqs(&device.vfio, VFIO_PCI_MSIX_IRQ_INDEX,
+			       VFIO_IRQ_SET_DATA_EVENTFD, event);
+	if (err)
+		lu_die("MSI-X cannot be enabled: %s", strerror(-err));
+}
+
+/* How often the eventfd was signaled; waits for that so many milliseconds. */
+static uint64_t signals(int wait_ms)
+{
+	struct pollfd p = { .fd = event, .events = POLLIN };
+	uint64_t n;
+
+	if (poll(&p, 1, wait_ms) < 0)
+		lu_die_errno("poll");
+	return read(event, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void mask(bool on)
+{
+	int err = lu_vfio_mask_irq(&device.vfio, VFIO_PCI_MSIX_IRQ_INDEX, on);
+
+	if (err)
+		lu_die("MSI-X cannot be %s: %s", on ? "masked" : "unmasked",
+		       strerror(-err));
+}
+
+static bool is_maskable(void)
+{
+	struct vfio_irq_info info = {
+		.argsz = sizeof(info),
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+	};
+
+	if (ioctl(device.vfio.fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
+		lu_die_errno("VFIO_DEVICE_GET_IRQ_INFO");
+	return info.flags & VFIO_IRQ_INFO_MASKABLE;
+}
+
+/* Four test results. On return nothing of what was sent is left to be read. */
+static void mask_and_drain(void)
+{
+	ksft_test_result(is_maskable(), "MSI-X can be masked\n");
+	mask(true);
+	signals(0);
+	ksft_test_result(reaches(used_index() + 1) && !signals(QUIET_MS),
+			 "while it is masked it does not signal\n");
+	mask(false);
+	ksft_test_result(signals(PATIENCE_S * 1000) == 1,
+			 "unmasked, it signals once what was pending\n");
+	mask(true);
+	signals(0);
+	ksft_test_result(!signals(QUIET_MS), "masked again, it does not\n");
+}
+
 /* --- the old kernel ---------------------------------------------------------- */
 
 static void give_memory_to_device(void)
@@ -136,7 +211,9 @@ static void start(const char *bdf)
 	give_memory_to_device();
 	lu_vfio_set_command(&device.vfio, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	lu_virtio_map(&device);
-	lu_virtio_start(&device, IOVA);
+	if (interrupts)
+		arm();
+	lu_virtio_start(&device, IOVA, interrupts ? 0 : VIRTIO_MSI_NO_VECTOR);
 }
 
 /* Keep all files open, and all buffers available. */
@@ -157,14 +234,22 @@ static void preserve(int luo, const char *bdf)
 {
 	int session, err;
 
-	ksft_set_plan(2);
+	ksft_set_plan(2 + !!interrupts + 4 * (interrupts == MASKED));
 	start(bdf);
 	ksft_test_result(reaches(2), "the device uses buffers\n");
+	if (interrupts)
+		ksft_test_result(signals(PATIENCE_S * 1000), "it signals that\n");
 	session = lu_new_session(luo, SESSION);
 	err = luo_session_preserve_fd(session, memory_fd, TOKEN_MEMORY);
 	if (!err)
 		err = luo_session_preserve_fd(session, device.vfio.fd, TOKEN_DEVICE);
 	lu_result_is(err, 0, "the device and its memory are preserved");
+	if (interrupts == MASKED)
+		mask_and_drain();
+	if (interrupts == DISABLED &&
+	    lu_vfio_set_irqs(&device.vfio, VFIO_PCI_MSIX_IRQ_INDEX,
+			     VFIO_IRQ_SET_DATA_NONE, -1))
+		lu_die("MSI-X cannot be disabled");
 	close(luo);
 	stay();
 }
@@ -225,14 +310,26 @@ static void restart_device(void)
 	memset(&memory->queue, 0, sizeof(memory->queue));
 	prepare_queue();
 	lu_vfio_set_command(&device.vfio, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	lu_virtio_start(&device, IOVA);
+	lu_virtio_start(&device, IOVA, VIRTIO_MSI_NO_VECTOR);
+}
+
+/* Nothing is available any more, so that nothing but the past is signaled. */
+static void expect_signal(void)
+{
+	unsigned int tries = PATIENCE_S * 1000000 / POLL_US;
+
+	while (used_index() != available_index() && --tries)
+		usleep(POLL_US);
+	arm();
+	ksft_test_result(signals(tries ? SIGNAL_MS : 0) == 1 && !signals(QUIET_MS),
+			 "what it has sent since arrives, once\n");
 }
 
 static void finish(int luo, const char *bdf, bool reset)
 {
 	int session = retrieve_session(luo);
 
-	ksft_set_plan((at ? 5 : 6) + reset);
+	ksft_set_plan((at ? 5 : 6) + reset + 2 * !!interrupts);
 	memory_fd = retrieve(session, TOKEN_MEMORY);
 	if (!lu_memory_is_whole(memory_fd, memory_size))
 		lu_die("the memory has another size, or lost its seals");
@@ -249,9 +346,13 @@ static void finish(int luo, const char *bdf, bool reset)
 	if (lu_channel_tell("adopted"))
 		lu_die_errno("the observer cannot be told that the device is attached");
 	ksft_test_result(lu_virtio_works(&device), "it has not failed\n");
+	if (interrupts)
+		expect_signal();
 	lu_result_is(luo_session_finish(session), 0, "its session is finished");
 	/* One more than the old kernel has posted. */
 	ksft_test_result(reaches(available_index() + 1), "it uses buffers that are posted now\n");
+	if (interrupts)
+		ksft_test_result(signals(PATIENCE_S * 1000), "and signals that\n");
 }
 
 int main(int argc, char *argv[])
@@ -260,13 +361,16 @@ int main(int argc, char *argv[])
 	int luo;
 
 	ksft_print_header();
-	if (argc > 3 && !strcmp(argv[2], "--at")) {
+	if (argc > 3 && !strcmp(argv[2], "--at"))
 		at = strtoull(argv[3], NULL, 0);
+	else if (argc > 3 && !strcmp(argv[2], "--irq"))
+		interrupts = !strcmp(argv[3], "off") ? DISABLED : MASKED;
+	if (at || interrupts) {
 		argc -= 2;
 		argv += 2;
 	}
 	if (argc != 3)
-		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS] BDF");
+		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS|--irq masked|off] BDF");
 	lu_pci_require(argv[2], LU_VIRTIO_VENDOR, LU_VIRTIO_DEVICE(VIRTIO_ID_RNG));
 	if (lu_channel_open())
 		lu_die_errno("the channel cannot be opened");

@@ -228,3 +228,17 @@ int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd
 
 	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &irqs) ? -errno : 0;
 }
+
+int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask)
+{
+	struct vfio_irq_set set = {
+		.argsz = sizeof(set),
+		.flags = VFIO_IRQ_SET_DATA_NONE |
+			 (mask ? VFIO_IRQ_SET_ACTION_MASK :
+				 VFIO_IRQ_SET_ACTION_UNMASK),
+		.index = index,
+		.count = 1,
+	};
+
+	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}

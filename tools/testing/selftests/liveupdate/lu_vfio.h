@@ -92,4 +92,7 @@ void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits);
  */
 int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd);
 
+/* Masks or unmasks the first interrupt of @index. Returns 0 or a negative errno. */
+int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask);
+
 #endif /* LU_VFIO_H */

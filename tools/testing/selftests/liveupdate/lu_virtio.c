@@ -101,7 +101,8 @@ static void set_address(__le32 *low, uint64_t address)
 	lu_store(low + 1, address >> 32);
 }
 
-static void enable_queue(struct virtio_pci_common_cfg *common, uint64_t iova)
+static void enable_queue(struct virtio_pci_common_cfg *common, uint64_t iova,
+			 uint16_t vector)
 {
 	lu_store(&common->queue_select, 0);
 	if (lu_load(&common->queue_size) < LU_VIRTQUEUE_SIZE)
@@ -110,16 +111,19 @@ static void enable_queue(struct virtio_pci_common_cfg *common, uint64_t iova)
 	set_address(&common->queue_desc_lo, iova + offsetof(struct lu_virtqueue, desc));
 	set_address(&common->queue_avail_lo, iova + offsetof(struct lu_virtqueue, avail));
 	set_address(&common->queue_used_lo, iova + offsetof(struct lu_virtqueue, used));
+	lu_store(&common->queue_msix_vector, vector);
+	if (lu_load(&common->queue_msix_vector) != vector)
+		lu_die("the virtio device refuses vector %u", vector);
 	lu_store(&common->queue_enable, 1);
 }
 
-void lu_virtio_start(struct lu_virtio *dev, uint64_t iova)
+void lu_virtio_start(struct lu_virtio *dev, uint64_t iova, uint16_t vector)
 {
 	reset_device(dev->common);
 	lu_store(&dev->common->device_status, VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	lu_store(&dev->common->device_status, STATUS_DRIVER);
 	negotiate(dev->common);
-	enable_queue(dev->common, iova);
+	enable_queue(dev->common, iova, vector);
 	lu_store(&dev->common->device_status, STATUS_STARTED);
 }
 

@@ -41,10 +41,10 @@ struct lu_virtio {
 void lu_virtio_map(struct lu_virtio *dev);
 
 /*
- * Resets the device and starts it, with queue 0 at @iova. It needs its memory and
- * bus mastering.
+ * Resets the device and starts it, with queue 0 at @iova and its interrupt @vector, or
+ * VIRTIO_MSI_NO_VECTOR. It needs its memory and bus mastering.
  */
-void lu_virtio_start(struct lu_virtio *dev, uint64_t iova);
+void lu_virtio_start(struct lu_virtio *dev, uint64_t iova, uint16_t vector);
 
 /* Whether the device is started, and has not failed since. */
 bool lu_virtio_works(const struct lu_virtio *dev);
