@@ -1044,24 +1044,26 @@ static void intel_liveupdate_clear(struct iommu_liveupdate_attachment *att)
 {
 	struct dmar_domain *domain = to_dmar_domain(att->domain->restored);
 	struct intel_iommu *iommu = att->unit->driver;
+	struct device_domain_info *info =
+		att->dev ? dev_iommu_priv_get(att->dev) : NULL;
 	struct context_entry *context;
 	u16 rid = att->wire.rid;
 
-	/* In scalable mode a device that was probed keeps an entry. */
-	if (att->dev && sm_supported(iommu)) {
-		intel_pasid_use_table(att->dev);
+	scoped_guard(spinlock, &iommu->lock) {
+		context = iommu_context_addr(iommu, PCI_BUS_NUM(rid), rid & 0xff,
+					     false);
+		context_clear_present(context);
+		__iommu_flush_cache(iommu, context, sizeof(*context));
 		intel_liveupdate_flush(iommu, rid, domain_id_iommu(domain, iommu));
-		return;
+		memset(context, 0, intel_liveupdate_context_size(iommu));
+		__iommu_flush_cache(iommu, context,
+				    intel_liveupdate_context_size(iommu));
 	}
 
-	guard(spinlock)(&iommu->lock);
-
-	context = iommu_context_addr(iommu, PCI_BUS_NUM(rid), rid & 0xff, false);
-	context_clear_present(context);
-	__iommu_flush_cache(iommu, context, sizeof(*context));
-	intel_liveupdate_flush(iommu, rid, domain_id_iommu(domain, iommu));
-	memset(context, 0, intel_liveupdate_context_size(iommu));
-	__iommu_flush_cache(iommu, context, intel_liveupdate_context_size(iommu));
+	/* In scalable mode a device that was probed keeps an entry; there is memory. */
+	if (info && sm_supported(iommu) && info->iommu == iommu &&
+	    intel_liveupdate_rid(info) == rid)
+		intel_pasid_setup_sm_context(att->dev);
 }
 
 static bool intel_liveupdate_free_domain(struct iommu_domain *iommu_domain)

@@ -144,7 +144,8 @@ static bool pri_is_enabled(struct test_device *d)
 
 static bool ats_is_enabled(struct test_device *d)
 {
-	return d->config[TEST_ATS_CAP + PCI_ATS_CTRL + 1] & PCI_ATS_CTRL_ENABLE >> 8;
+	return get_unaligned_le16(d->config + TEST_ATS_CAP + PCI_ATS_CTRL) &
+	       PCI_ATS_CTRL_ENABLE;
 }
 
 static void enable_ats(struct test_device *d)
@@ -1347,15 +1348,18 @@ static void test_clear(struct kunit *test)
 static void test_clear_probed(struct kunit *test)
 {
 	struct test_restored *r = take_over(test, TEST_FIRST);
-	struct qi_desc want[4] = { context_desc(r->d, 0) };
-	unsigned int nr = 1 + flushes_of(r->d, r->did, want + 1);
+	struct context_entry not_present = r->context;
+	struct qi_desc want[3];
+	unsigned int nr = flushes_of(r->d, r->did, want);
 
 	hardware_start(test, r->u);
 	r->att.dev = dev_of(r->d);
+	r->d->info.pri_supported = 0;
 	ops->clear(&r->att);
+	not_present.lo &= ~TEST_CONTEXT_P;
+	expect_flushes(test, r->u, want, nr, &not_present);
 	expect_own_tables(test, r->d);
 	KUNIT_EXPECT_NULL(test, live_entries(r->d));
-	expect_flushes(test, r->u, want, nr, live_context(r->d));
 }
 
 static void test_free_domain(struct kunit *test)

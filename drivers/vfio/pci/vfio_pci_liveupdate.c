@@ -88,6 +88,7 @@ struct vfio_pci_outgoing {
  * @dev:     The record of the virtual device.
  * @config:  The whole virtual configuration space.
  * @adopted: The user has bound the device.
+ * @replay:  Messages may have been lost. By igate.
  */
 struct vfio_pci_incoming {
 	struct vfio_pci_core_device *vdev;
@@ -95,6 +96,7 @@ struct vfio_pci_incoming {
 	struct luo_vfio_pci_device dev;
 	u8 config[LUO_VFIO_PCI_CONFIG_SIZE + LUO_VFIO_PCI_EXTENDED_SIZE];
 	bool adopted;
+	bool replay;
 };
 
 /* Maximum number of capabilities. Bounds the walk of a circular list. */
@@ -150,12 +152,8 @@ static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 {
 	const char *why;
 
-	if (vdev->irq_type != VFIO_PCI_NUM_IRQS &&
-	    vdev->irq_type != VFIO_PCI_MSIX_IRQ_INDEX)
-		return "its interrupts are enabled, and are not MSI-X";
-	if (vdev->irq_type == VFIO_PCI_MSIX_IRQ_INDEX &&
-	    !vfio_msi_is_masked(vdev))
-		return "its interrupts are enabled and not masked, or bypass its eventfds";
+	if (!vfio_pci_irqs_are_masked(vdev))
+		return "its interrupts are enabled and not masked, or cannot be";
 	if (atomic_read(&vdev->liveupdate_rom))
 		return "its ROM is being read";
 	if (vdev->pm_runtime_engaged)
@@ -196,6 +194,8 @@ static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
 		dev->flags |= LUO_VFIO_PCI_DISABLE_VGA;
 	if (vdev->irq_type == VFIO_PCI_MSIX_IRQ_INDEX)
 		dev->flags |= LUO_VFIO_PCI_MSIX;
+	if (vdev->irq_type == VFIO_PCI_MSI_IRQ_INDEX)
+		dev->flags |= LUO_VFIO_PCI_MSI;
 
 	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++)
 		dev->rbars[i] = vdev->rbar[i];
@@ -935,6 +935,7 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 	struct pci_liveupdate_bypass bypass;
 
 	if (vdev->irq_type != VFIO_PCI_NUM_IRQS) {
+		vdev->incoming->replay = true;
 		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
 		vfio_pci_core_disable_events(vdev);
 		/* Mask INTx again, as it was preserved: it is not handled. */
@@ -1017,23 +1018,80 @@ static int vfio_pci_liveupdate_quiesce(struct liveupdate_file_op_args *args)
 	return pci_liveupdate_quiesce(pci_liveupdate_token_of(args->serialized_data));
 }
 
-/* Messages are pending in the device, and its user has not enabled them. */
-static void vfio_pci_liveupdate_disable_msix(struct vfio_pci_core_device *vdev)
+/* Messages are pending in the device that its user will not get. */
+static void vfio_pci_liveupdate_drop(struct vfio_pci_core_device *vdev, u32 flag,
+				     int reg, u16 enable)
+{
+	struct luo_vfio_pci_device *dev = &vdev->incoming->dev;
+	u16 ctrl;
+
+	if (!(dev->flags & flag))
+		return;
+	dev->flags &= ~flag;
+	vdev->incoming->replay = true;
+	pci_info(vdev->pdev, "live update: its owner has not enabled MSI%s again, pending messages are dropped\n",
+		 flag == LUO_VFIO_PCI_MSIX ? "-X" : "");
+	pci_read_config_word(vdev->pdev, reg, &ctrl);
+	pci_write_config_word(vdev->pdev, reg, ctrl & ~enable);
+}
+
+/**
+ * vfio_pci_liveupdate_begin_irqs - Interrupts of a kind are about to be enabled
+ * @vdev:  The device, whose interrupts are disabled.
+ * @index: VFIO_PCI_*_IRQ_INDEX, VFIO_PCI_NUM_IRQS for none.
+ *
+ * What the previous kernel has left enabled of other kinds is disabled.
+ *
+ * Context: With igate held, between vfio_pci_liveupdate_enter() and _leave().
+ */
+void vfio_pci_liveupdate_begin_irqs(struct vfio_pci_core_device *vdev,
+				    unsigned int index)
+{
+	if (!vdev->incoming)
+		return;
+	if (index != VFIO_PCI_MSIX_IRQ_INDEX)
+		vfio_pci_liveupdate_drop(vdev, LUO_VFIO_PCI_MSIX,
+					 vdev->pdev->msix_cap + PCI_MSIX_FLAGS,
+					 PCI_MSIX_FLAGS_ENABLE);
+	if (index != VFIO_PCI_MSI_IRQ_INDEX)
+		vfio_pci_liveupdate_drop(vdev, LUO_VFIO_PCI_MSI,
+					 vdev->pdev->msi_cap + PCI_MSI_FLAGS,
+					 PCI_MSI_FLAGS_ENABLE);
+}
+
+/**
+ * vfio_pci_liveupdate_end_irqs - Interrupts were enabled, or that has failed
+ * @vdev: The device.
+ * @err:  0, or why not.
+ *
+ * Context: With igate held.
+ * Return: true if messages may have been lost since the previous kernel, and each
+ *         vector must be signaled once.
+ */
+bool vfio_pci_liveupdate_end_irqs(struct vfio_pci_core_device *vdev, int err)
+{
+	struct vfio_pci_incoming *incoming = vdev->incoming;
+	bool replay;
+
+	if (!incoming)
+		return false;
+	/* MSI was disabled on the way, and MSI-X as well if that has failed. */
+	replay = incoming->replay || incoming->dev.flags & LUO_VFIO_PCI_MSI ||
+		 (err && incoming->dev.flags & LUO_VFIO_PCI_MSIX);
+	incoming->replay = err && replay;
+	if (!err)
+		incoming->dev.flags &= ~(LUO_VFIO_PCI_MSIX | LUO_VFIO_PCI_MSI);
+
+	return replay && !err;
+}
+
+static void vfio_pci_liveupdate_finish_irqs(struct vfio_pci_core_device *vdev)
 {
 	struct pci_liveupdate_bypass bypass;
-	struct pci_dev *pdev = vdev->pdev;
-	u16 flags;
 
-	guard(mutex)(&vdev->igate);
-
-	if (vdev->irq_type == VFIO_PCI_MSIX_IRQ_INDEX)
-		return;
-	pci_info(pdev, "live update: its owner has not enabled MSI-X again, pending messages are lost\n");
-	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &flags);
-	pci_liveupdate_owner_begin(pdev, &bypass);
-	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS,
-			      flags & ~PCI_MSIX_FLAGS_ENABLE);
-	pci_liveupdate_owner_end(pdev, &bypass);
+	pci_liveupdate_owner_begin(vdev->pdev, &bypass);
+	vfio_pci_liveupdate_begin_irqs(vdev, VFIO_PCI_NUM_IRQS);
+	pci_liveupdate_owner_end(vdev->pdev, &bypass);
 }
 
 static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
@@ -1045,9 +1103,10 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 
 	if (vdev) {
 		guard(mutex)(&vdev->vdev.dev_set->lock);
+		guard(mutex)(&vdev->igate);
 		adopted = incoming->adopted;
-		if (adopted && incoming->dev.flags & LUO_VFIO_PCI_MSIX)
-			vfio_pci_liveupdate_disable_msix(vdev);
+		if (adopted)
+			vfio_pci_liveupdate_finish_irqs(vdev);
 		vdev->incoming = NULL;
 	}
 

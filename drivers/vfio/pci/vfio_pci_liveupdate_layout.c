@@ -26,6 +26,7 @@ static_assert(LUO_VFIO_PCI_NOINTXMASK == 0x10);
 static_assert(LUO_VFIO_PCI_DISABLE_IDLE_D3 == 0x20);
 static_assert(LUO_VFIO_PCI_DISABLE_VGA == 0x40);
 static_assert(LUO_VFIO_PCI_MSIX == 0x80);
+static_assert(LUO_VFIO_PCI_MSI == 0x100);
 
 static_assert(LUO_VFIO_PCI_BARS == 0x6);
 

@@ -25,8 +25,8 @@ static const struct luo_abi_field vfio_pci_device_fields[] = {
 		      LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
 		      LUO_VFIO_PCI_NO_INTX | LUO_VFIO_PCI_NEEDS_RESET |
 		      LUO_VFIO_PCI_NOINTXMASK | LUO_VFIO_PCI_DISABLE_IDLE_D3 |
-		      LUO_VFIO_PCI_DISABLE_VGA | LUO_VFIO_PCI_MSIX,
-		      LUO_ABI_ALWAYS),
+		      LUO_VFIO_PCI_DISABLE_VGA | LUO_VFIO_PCI_MSIX |
+		      LUO_VFIO_PCI_MSI, LUO_ABI_ALWAYS),
 	LUO_ABI_FIELDS(struct luo_vfio_pci_device, config_size, bar_sizes),
 };
 

@@ -50,6 +50,8 @@ enum luo_vfio_pci_record {
  *                     messages are pending until the user enables them. The reader
  *                     leaves MSI-X enabled until then, and disables it if the user
  *                     has not enabled it when the live update is finished.
+ * @LUO_VFIO_PCI_MSI: The same of MSI. Enabling MSI again may clear pending messages:
+ *                    the reader signals each vector once when the user has done that.
  */
 enum luo_vfio_pci_flags {
 	LUO_VFIO_PCI_RESET_WORKS	= 1 << 0,
@@ -60,6 +62,7 @@ enum luo_vfio_pci_flags {
 	LUO_VFIO_PCI_DISABLE_IDLE_D3	= 1 << 5,
 	LUO_VFIO_PCI_DISABLE_VGA	= 1 << 6,
 	LUO_VFIO_PCI_MSIX		= 1 << 7,
+	LUO_VFIO_PCI_MSI		= 1 << 8,
 };
 
 #define LUO_VFIO_PCI_BARS	6
