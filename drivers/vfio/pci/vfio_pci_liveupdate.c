@@ -25,12 +25,13 @@
  * Not preserved are resources of the VMM's process: eventfds, ioeventfds and
  * mappings of BARs.
  *
- * MSI-X stays enabled in the device if all vectors are masked at the freeze: what
- * the device sends meanwhile is pending, and arrives when the user has set up the
- * vectors again. The registers of the device hold that; nothing of it is serialized.
+ * Interrupts that are masked at the freeze stay enabled in the device: what it sends
+ * meanwhile is pending, and arrives when the user has set up the vectors again. The
+ * registers of the device hold that; only MSI is replayed, as enabling it may clear
+ * what is pending.
  *
  * Refused are devices behind an IOMMU whose driver does not support live update,
- * with other interrupts enabled at the freeze, with VGA or vendor-specific regions,
+ * with interrupts that are not masked at the freeze, with VGA or vendor-specific regions,
  * with exported dma-bufs, in low power states, or with PASIDs.
  */
 

@@ -10,6 +10,7 @@
  *	--at ADDRESS	it writes to this I/O address that is not mapped, not to memory
  *	--irq masked	it interrupts for each buffer; that is masked for the kexec
  *	--irq off	the same; that is disabled for the kexec
+ *	--irq intx	the same with INTx, masked for the kexec
  *
  * Each buffer is 4 bytes, and is posted again as soon as it was used. So all are
  * available at the kexec, and those that are used afterwards are used without an
@@ -67,7 +68,7 @@ static int memory_fd;
 /* Of all buffers, or 0: each has its own address in memory. */
 static uint64_t at;
 
-static enum { POLLED, MASKED, DISABLED } interrupts;
+static enum { POLLED, MASKED, DISABLED, INTX } interrupts;
 /* Of the queue's interrupt. */
 static int event;
 
@@ -132,6 +133,12 @@ static bool reaches(uint16_t index)
 
 /* --- its interrupt ------------------------------------------------------------ */
 
+static uint32_t irq_index(void)
+{
+	return interrupts == INTX ? VFIO_PCI_INTX_IRQ_INDEX :
+				    VFIO_PCI_MSIX_IRQ_INDEX;
+}
+
 static void arm(void)
 {
 	int err;
@@ -139,10 +146,10 @@ static void arm(void)
 	event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (event < 0)
 		lu_die_errno("cannot create an eventfd");
-	err = lu_vfio_set_irqs(&device.vfio, VFIO_PCI_MSIX_IRQ_INDEX,
+	err = lu_vfio_set_irqs(&device.vfio, irq_index(),
 			       VFIO_IRQ_SET_DATA_EVENTFD, event);
 	if (err)
-		lu_die("MSI-X cannot be enabled: %s", strerror(-err));
+		lu_die("interrupts cannot be enabled: %s", strerror(-err));
 }
 
 /* How often the eventfd was signaled; waits for that so many milliseconds. */
@@ -158,10 +165,10 @@ static uint64_t signals(int wait_ms)
 
 static void mask(bool on)
 {
-	int err = lu_vfio_mask_irq(&device.vfio, VFIO_PCI_MSIX_IRQ_INDEX, on);
+	int err = lu_vfio_mask_irq(&device.vfio, irq_index(), on);
 
 	if (err)
-		lu_die("MSI-X cannot be %s: %s", on ? "masked" : "unmasked",
+		lu_die("interrupts cannot be %s: %s", on ? "masked" : "unmasked",
 		       strerror(-err));
 }
 
@@ -193,6 +200,15 @@ static void mask_and_drain(void)
 	ksft_test_result(!signals(QUIET_MS), "masked again, it does not\n");
 }
 
+/* One test result. The line stays asserted, as the device is not acknowledged. */
+static void mask_line(void)
+{
+	mask(true);
+	signals(0);
+	ksft_test_result(reaches(used_index() + 1) && !signals(QUIET_MS),
+			 "while INTx is masked it does not signal\n");
+}
+
 /* --- the old kernel ---------------------------------------------------------- */
 
 static void give_memory_to_device(void)
@@ -213,7 +229,8 @@ static void start(const char *bdf)
 	lu_virtio_map(&device);
 	if (interrupts)
 		arm();
-	lu_virtio_start(&device, IOVA, interrupts ? 0 : VIRTIO_MSI_NO_VECTOR);
+	lu_virtio_start(&device, IOVA, interrupts == MASKED || interrupts == DISABLED ?
+			0 : VIRTIO_MSI_NO_VECTOR);
 }
 
 /* Keep all files open, and all buffers available. */
@@ -234,7 +251,8 @@ static void preserve(int luo, const char *bdf)
 {
 	int session, err;
 
-	ksft_set_plan(2 + !!interrupts + 4 * (interrupts == MASKED));
+	ksft_set_plan(2 + !!interrupts + 4 * (interrupts == MASKED) +
+		      (interrupts == INTX));
 	start(bdf);
 	ksft_test_result(reaches(2), "the device uses buffers\n");
 	if (interrupts)
@@ -246,6 +264,8 @@ static void preserve(int luo, const char *bdf)
 	lu_result_is(err, 0, "the device and its memory are preserved");
 	if (interrupts == MASKED)
 		mask_and_drain();
+	if (interrupts == INTX)
+		mask_line();
 	if (interrupts == DISABLED &&
 	    lu_vfio_set_irqs(&device.vfio, VFIO_PCI_MSIX_IRQ_INDEX,
 			     VFIO_IRQ_SET_DATA_NONE, -1))
@@ -323,13 +343,19 @@ static void expect_signal(void)
 	arm();
 	ksft_test_result(signals(tries ? SIGNAL_MS : 0) == 1 && !signals(QUIET_MS),
 			 "what it has sent since arrives, once\n");
+	if (interrupts != INTX)
+		return;
+	lu_virtio_acknowledge(&device);
+	mask(false);
+	ksft_test_result(!signals(QUIET_MS), "acknowledged, it is over\n");
 }
 
 static void finish(int luo, const char *bdf, bool reset)
 {
 	int session = retrieve_session(luo);
 
-	ksft_set_plan((at ? 5 : 6) + reset + 2 * !!interrupts);
+	ksft_set_plan((at ? 5 : 6) + reset + 2 * !!interrupts +
+		      (interrupts == INTX));
 	memory_fd = retrieve(session, TOKEN_MEMORY);
 	if (!lu_memory_is_whole(memory_fd, memory_size))
 		lu_die("the memory has another size, or lost its seals");
@@ -364,13 +390,14 @@ int main(int argc, char *argv[])
 	if (argc > 3 && !strcmp(argv[2], "--at"))
 		at = strtoull(argv[3], NULL, 0);
 	else if (argc > 3 && !strcmp(argv[2], "--irq"))
-		interrupts = !strcmp(argv[3], "off") ? DISABLED : MASKED;
+		interrupts = !strcmp(argv[3], "off") ? DISABLED :
+			     !strcmp(argv[3], "intx") ? INTX : MASKED;
 	if (at || interrupts) {
 		argc -= 2;
 		argv += 2;
 	}
 	if (argc != 3)
-		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS|--irq masked|off] BDF");
+		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS|--irq masked|off|intx] BDF");
 	lu_pci_require(argv[2], LU_VIRTIO_VENDOR, LU_VIRTIO_DEVICE(VIRTIO_ID_RNG));
 	if (lu_channel_open())
 		lu_die_errno("the channel cannot be opened");

@@ -52,12 +52,14 @@ static void *map_structure(const struct lu_vfio *vfio, const struct virtio_pci_c
 void lu_virtio_map(struct lu_virtio *dev)
 {
 	uint8_t config[LU_PCI_CONFIG_SIZE] = {};
-	struct virtio_pci_notify_cap common, notify;
+	struct virtio_pci_notify_cap common, notify, isr;
 	char *mem;
 
 	lu_vfio_read_config(&dev->vfio, config, PCI_CFG_SPACE_SIZE);
 	common = find_structure(config, VIRTIO_PCI_CAP_COMMON_CFG);
 	notify = find_structure(config, VIRTIO_PCI_CAP_NOTIFY_CFG);
+	isr = find_structure(config, VIRTIO_PCI_CAP_ISR_CFG);
+	dev->isr = map_structure(&dev->vfio, &isr.cap);
 	dev->common = map_structure(&dev->vfio, &common.cap);
 	mem = map_structure(&dev->vfio, &notify.cap);
 	/* Queue 0 is selected from the reset on. */
@@ -130,6 +132,11 @@ void lu_virtio_start(struct lu_virtio *dev, uint64_t iova, uint16_t vector)
 bool lu_virtio_works(const struct lu_virtio *dev)
 {
 	return lu_load(&dev->common->device_status) == STATUS_STARTED;
+}
+
+void lu_virtio_acknowledge(struct lu_virtio *dev)
+{
+	lu_load(dev->isr);
 }
 
 void lu_virtio_notify(struct lu_virtio *dev)

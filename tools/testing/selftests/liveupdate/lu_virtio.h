@@ -35,6 +35,7 @@ struct lu_virtio {
 	struct lu_vfio vfio;
 	struct virtio_pci_common_cfg *common;
 	uint16_t *notify;	/* of queue 0 */
+	uint8_t *isr;
 };
 
 /* Maps the registers of a device that is bound. Does not write to it. */
@@ -48,6 +49,9 @@ void lu_virtio_start(struct lu_virtio *dev, uint64_t iova, uint16_t vector);
 
 /* Whether the device is started, and has not failed since. */
 bool lu_virtio_works(const struct lu_virtio *dev);
+
+/* Acknowledge INTx. */
+void lu_virtio_acknowledge(struct lu_virtio *dev);
 
 /* Tell the device that buffers were made available. */
 void lu_virtio_notify(struct lu_virtio *dev);
