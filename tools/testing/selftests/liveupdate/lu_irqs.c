@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Interrupts of a device that is silent, across a live update: what VFIO signals
+ * because it may have been lost, and what it disables.
+ *
+ *	lu_irqs preserve msi|msix BDF	enable it, mask it, preserve the device
+ *	lu_irqs finish msi|msix|none BDF	enable that in the next kernel, or nothing
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+
+#include "lu_die.h"
+#include "lu_memory.h"
+#include "lu_pci.h"
+#include "lu_update.h"
+#include "lu_vfio.h"
+
+#define SESSION		"irqs"
+#define IOVA		0x40000000ull
+#define SIZE		0x10000ul
+#define QUIET_MS	1000
+
+enum { TOKEN_MEMORY = 1, TOKEN_DEVICE };
+
+static struct lu_vfio device;
+static uint32_t irq_index;
+static int event;
+
+static uint64_t signals(void)
+{
+	struct pollfd p = { .fd = event, .events = POLLIN };
+	uint64_t n;
+
+	if (poll(&p, 1, QUIET_MS) < 0)
+		lu_die_errno("poll");
+	return read(event, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static int arm(void)
+{
+	event = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (event < 0)
+		lu_die_errno("cannot create an eventfd");
+	return lu_vfio_set_irqs(&device, irq_index, VFIO_IRQ_SET_DATA_EVENTFD,
+				event);
+}
+
+static void attach(int memory)
+{
+	lu_vfio_map_memory(&device, memory, SIZE, IOVA);
+	lu_vfio_attach(&device);
+}
+
+static void preserve(int luo, const char *bdf)
+{
+	int memory = lu_memory_create("irqs", SIZE, false), session, err;
+
+	ksft_set_plan(4);
+	lu_pci_bind_vfio(bdf);
+	lu_vfio_open(&device, bdf);
+	attach(memory);
+	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), -EINVAL,
+		     "interrupts that are not enabled cannot be masked");
+	lu_result_is(arm(), 0, "they can be enabled");
+	lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), 0,
+		     "and masked");
+	session = lu_new_session(luo, SESSION);
+	err = luo_session_preserve_fd(session, memory, TOKEN_MEMORY);
+	if (!err)
+		err = luo_session_preserve_fd(session, device.fd, TOKEN_DEVICE);
+	lu_result_is(err, 0, "the device is preserved");
+	close(luo);
+	ksft_print_cnts();
+	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
+}
+
+static int retrieve(int session, int token)
+{
+	int fd = luo_session_retrieve_fd(session, token);
+
+	if (fd < 0)
+		lu_die("the file with token %d cannot be retrieved: %s", token,
+		       strerror(-fd));
+	return fd;
+}
+
+/* The capability's register with the Enable bit. */
+static bool is_enabled(const char *bdf, uint8_t cap, uint16_t enable)
+{
+	uint8_t config[LU_PCI_CONFIG_SIZE] = {};
+	uint16_t flags;
+	size_t pos;
+
+	lu_pci_read_config(bdf, config);
+	pos = lu_pci_capability(config, cap);
+	memcpy(&flags, config + pos + 2, sizeof(flags));
+	return pos && flags & enable;
+}
+
+static void finish(int luo, const char *bdf, const char *what)
+{
+	int session = luo_retrieve_session(luo, SESSION), memory;
+
+	ksft_set_plan(strcmp(what, "none") ? 4 : 2);
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s",
+		       strerror(-session));
+	memory = retrieve(session, TOKEN_MEMORY);
+	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
+	attach(memory);
+	if (strcmp(what, "none")) {
+		lu_result_is(arm(), 0, "interrupts can be enabled");
+		ksft_test_result(signals() == 1 && !signals(),
+				 "what may have been lost is signaled once\n");
+	}
+	lu_result_is(luo_session_finish(session), 0, "it is finished");
+	ksft_test_result(is_enabled(bdf, PCI_CAP_ID_MSI, PCI_MSI_FLAGS_ENABLE) ==
+			 !strcmp(what, "msi") &&
+			 is_enabled(bdf, PCI_CAP_ID_MSIX, PCI_MSIX_FLAGS_ENABLE) ==
+			 !strcmp(what, "msix"),
+			 "nothing else is enabled in the device\n");
+}
+
+int main(int argc, char **argv)
+{
+	bool begin = argc == 4 && !strcmp(argv[1], "preserve");
+	int luo;
+
+	ksft_print_header();
+	if (!begin && (argc != 4 || strcmp(argv[1], "finish")))
+		lu_die("usage: lu_irqs preserve|finish msi|msix|none BDF");
+	irq_index = !strcmp(argv[2], "msi") ? VFIO_PCI_MSI_IRQ_INDEX :
+					      VFIO_PCI_MSIX_IRQ_INDEX;
+	luo = luo_open_device();
+	if (luo < 0)
+		lu_die_errno("cannot open /dev/liveupdate");
+	if (begin)
+		preserve(luo, argv[3]);
+	finish(luo, argv[3], argv[2]);
+	ksft_finished();
+}
