@@ -114,6 +114,13 @@ traffic()
 	device "igb,id=nic0,bus=$1,netdev=n0"
 }
 
+# doorbell VECTORS BUS: an ivshmem-doorbell that the observer rings.
+doorbell()
+{
+	OBSERVE+=(--doorbell "$1")
+	device "ivshmem-doorbell,id=doorbell0,bus=$2,vectors=$1,chardev=observe-doorbell"
+}
+
 # ---------------------------------------------------------------------------
 
 read_declaration()

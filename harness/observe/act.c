@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Faults that only somebody outside of the machine can make: commands of QEMU's
- * human monitor, each when a phase begins.
+ * What only somebody outside of the machine can do, each when a phase begins:
+ * commands of QEMU's human monitor, and ringing a doorbell.
  */
 #include <string.h>
 
 #include "observe.h"
+
+#define RING	"doorbell "
 
 static bool named(const char *text, size_t len, enum phase phase)
 {
@@ -35,6 +37,23 @@ const char *act_declare(struct observe *o, const char *text)
 	return NULL;
 }
 
+static void do_act(struct observe *o, struct act *act)
+{
+	char vector[64];
+	const char *wrong;
+
+	if (strncmp(act->command, RING, strlen(RING))) {
+		say(o, "monitor: %s", act->command);
+		qemu_ask(&o->qemu, act->command);
+		act->asked = o->qemu.asked;
+		return;
+	}
+	snprintf(vector, sizeof(vector), "%s", act->command + strlen(RING));
+	wrong = doorbell_ring(&o->doorbell, vector);
+	if (wrong)
+		fail(o, "'%s' is no good: %s", act->command, wrong);
+}
+
 /* In the order of their declaration; a phase may be over before it is noticed. */
 void acts_do(struct observe *o)
 {
@@ -44,9 +63,7 @@ void acts_do(struct observe *o)
 		if (act->done || !phases_occurred(&o->phases, act->phase))
 			continue;
 		act->done = true;
-		say(o, "monitor: %s", act->command);
-		qemu_ask(&o->qemu, act->command);
-		act->asked = o->qemu.asked;
+		do_act(o, act);
 	}
 }
 

@@ -99,6 +99,11 @@ static const char *on_frames(struct observe *o, char *args)
 	return NULL;
 }
 
+static const char *on_doorbell(struct observe *o, char *args)
+{
+	return doorbell_ring(&o->doorbell, args);
+}
+
 static const char *on_owner(struct observe *o, char *args)
 {
 	o->config.owner_speaks = !strcmp(args, "begin");
@@ -213,6 +218,7 @@ static const struct {
 	{ "watch", on_watch },
 	{ "config", on_config },
 	{ "frames", on_frames },
+	{ "doorbell", on_doorbell },
 	{ "owner", on_owner },
 	{ "sync", on_sync },
 	{ "kexec", on_kexec },
@@ -259,7 +265,7 @@ void channel_line(void *observe, char *line)
 
 static bool all_done(const struct observe *o)
 {
-	if (o->qemu.asked != o->qemu.answered)
+	if (o->qemu.asked != o->qemu.answered || doorbell_busy(&o->doorbell))
 		return false;
 	return !o->frames.draining;
 }

@@ -3,12 +3,14 @@
  *	observe --dir DIR --timeout SECONDS [--name NAME] [--rate FRAMES_PER_S]
  *		[--memory FILE] [--kernels N] [--expect STAGE:COUNT:REGEX]...
  *		[--allow STAGE:REGEX]... [--at PHASE:COMMAND]...
- *		[--quiet|--progress]
+ *		[--doorbell VECTORS] [--quiet|--progress]
  *		-- qemu-system-x86_64 ARGUMENTS...
  *
  * QEMU runs in DIR: relative paths in its arguments start there.  FILE is the
  * machine's memory (memory-backend-file, share=on).  N is the kernel whose
- * verdict counts.  The last line printed is the verdict and its reason.
+ * verdict counts.  With --doorbell there is a chardev observe-doorbell for a
+ * device ivshmem-doorbell with so many vectors.  The last line printed is the
+ * verdict and its reason.
  *
  * Exit status: 0 passed, 1 failed, 2 the harness failed, 4 skipped.
  */
@@ -29,6 +31,8 @@
 
 /* While frames are on their way the machine's memory is looked at often. */
 #define TICK_SENDING_NS	(NSEC_PER_MSEC / 2)
+/* While a doorbell is rung. */
+#define TICK_RINGING_NS	(NSEC_PER_MSEC / 50)
 #define TICK_NS		(10 * NSEC_PER_MSEC)
 /* A guest that has not caught up after this time will not. */
 #define CATCH_UP_NS	(3 * NSEC_PER_SEC)
@@ -121,6 +125,8 @@ static void take_option(struct observe *o, const char *option, const char *value
 		wrong = gate_declare(&o->console.gate, value, false);
 	else if (!strcmp(option, "--at"))
 		wrong = act_declare(o, value);
+	else if (!strcmp(option, "--doorbell"))
+		wrong = doorbell_declare(&o->doorbell, value);
 	else
 		harness_die("there is no option '%s': main.c begins with the list",
 			    option);
@@ -159,6 +165,7 @@ static void connect_modules(struct observe *o)
 	o->guest.memory = &o->memory;
 	o->trace.config = &o->config;
 	o->qemu.config = &o->config;
+	o->qemu.doorbell = &o->doorbell;
 }
 
 static void open_logs(struct observe *o)
@@ -246,7 +253,8 @@ static void wait_for_news(const struct observe *o)
 {
 	bool busy = o->frames.sending || o->frames.draining;
 	struct timespec tick = {
-		.tv_nsec = busy ? TICK_SENDING_NS : TICK_NS
+		.tv_nsec = doorbell_busy(&o->doorbell) ? TICK_RINGING_NS :
+			   busy ? TICK_SENDING_NS : TICK_NS
 	};
 	struct pollfd fd[] = {
 		{ .fd = o->qemu.console, .events = POLLIN },
@@ -289,6 +297,7 @@ static enum outcome watch_machine(struct observe *o)
 	for (;;) {
 		wait_for_news(o);
 		tend_frames(o);
+		doorbell_tend(&o->doorbell, now_ns());
 		listen_to_all(o);
 		acts_do(o);
 		blame_monitor(o);

@@ -410,6 +410,24 @@ extern const char *const trace_always[];
 extern const char *const trace_gap;
 void trace_line(void *trace, char *line);
 
+/* --- doorbell.c ----------------------------------------------------------- */
+
+#define MAX_VECTORS	32
+
+struct doorbell {
+	unsigned int vectors;	/* 0: there is none */
+	int socket;		/* the server's end */
+	int event[MAX_VECTORS];
+	unsigned int next, end;	/* vectors to be rung one after the other */
+	uint64_t due_ns, interval_ns;
+};
+
+const char *doorbell_declare(struct doorbell *d, const char *vectors);
+void doorbell_serve(struct doorbell *d, int socket);
+const char *doorbell_ring(struct doorbell *d, char *vectors);
+void doorbell_tend(struct doorbell *d, uint64_t now);
+bool doorbell_busy(const struct doorbell *d);
+
 /* --- qemu.c --------------------------------------------------------------- */
 
 struct qemu {
@@ -424,6 +442,7 @@ struct qemu {
 	char accel[32];
 	char complaint[256];	/* the monitor's last one, not reported yet */
 	struct config *config;
+	struct doorbell *doorbell;
 	FILE *log;
 };
 
@@ -460,7 +479,7 @@ void channel_answer(struct observe *o);
 /* What is done to the machine from outside, and when. */
 struct act {
 	enum phase phase;
-	const char *command;	/* of QEMU's human monitor */
+	const char *command;	/* "doorbell VECTOR", or of QEMU's human monitor */
 	bool done;
 	unsigned int asked;	/* the request's number */
 };
@@ -487,6 +506,7 @@ struct observe {
 	struct config config;
 	struct trace trace;
 	struct channel channel;
+	struct doorbell doorbell;
 	struct act acts[MAX_ACTS];
 	size_t nr_acts;
 	bool gap_traced;

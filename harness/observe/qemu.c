@@ -74,7 +74,8 @@ static void add_chardev(struct arguments *a, const char *id, int fd)
 }
 
 /* Appended, so that the machine's own devices keep their addresses. */
-static char **complete(char **args, int console, int channel, int qmp)
+static char **complete(char **args, int console, int channel, int qmp,
+		       int doorbell)
 {
 	struct arguments a = { 0 };
 	int i;
@@ -97,6 +98,8 @@ static char **complete(char **args, int console, int channel, int qmp)
 	add_chardev(&a, "qmp", qmp);
 	add(&a, "-qmp");
 	add(&a, "chardev:observe-qmp");
+	if (doorbell >= 0)
+		add_chardev(&a, "doorbell", doorbell);
 	add(&a, "-msg");
 	add(&a, "timestamp=on");
 	for (i = 0; trace_always[i]; i++) {
@@ -133,16 +136,28 @@ static void become_qemu(char **args, int output)
 	_exit(127);
 }
 
+/* Returns QEMU's end, or -1 without a doorbell. */
+static int start_doorbell(struct doorbell *d)
+{
+	int theirs;
+
+	if (!d->vectors)
+		return -1;
+	socket_pair(&d->socket, &theirs);
+	doorbell_serve(d, d->socket);
+	return theirs;
+}
+
 void qemu_start(struct qemu *q, char **args)
 {
-	int console, channel, qmp, output;
+	int console, channel, qmp, output, doorbell = start_doorbell(q->doorbell);
 
 	note_accel(q, args);
 	socket_pair(&q->console, &console);
 	socket_pair(&q->channel, &channel);
 	socket_pair(&q->qmp, &qmp);
 	output_pipe(&q->output, &output);
-	args = complete(args, console, channel, qmp);
+	args = complete(args, console, channel, qmp, doorbell);
 	fflush(NULL);
 	q->pid = fork();
 	if (q->pid < 0)
@@ -154,6 +169,8 @@ void qemu_start(struct qemu *q, char **args)
 	close(channel);
 	close(qmp);
 	close(output);
+	if (doorbell >= 0)
+		close(doorbell);
 	qemu_ask(q, NULL);
 }
 

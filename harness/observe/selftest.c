@@ -7,6 +7,7 @@
 #include <linux/pci_regs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -611,6 +612,86 @@ static void test_console(void)
 	point(c.kernel[1] && !strcmp(c.kernel[1], "7.3.4"), "its version");
 }
 
+/* --- the doorbell --------------------------------------------------------- */
+
+struct message {
+	int64_t number;
+	int fd;			/* -1: none came */
+};
+
+static struct message receive(int socket)
+{
+	struct message m = { .number = -2, .fd = -1 };
+	struct iovec data = { .iov_base = &m.number, .iov_len = sizeof(m.number) };
+	union {
+		struct cmsghdr head;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+
+	if (recvmsg(socket, &message, MSG_DONTWAIT) == sizeof(m.number) &&
+	    message.msg_controllen)
+		memcpy(&m.fd, CMSG_DATA(&control.head), sizeof(m.fd));
+	return m;
+}
+
+static const char *ring(struct doorbell *d, const char *vectors)
+{
+	char copy[16];
+
+	snprintf(copy, sizeof(copy), "%s", vectors);
+	return doorbell_ring(d, copy);
+}
+
+static uint64_t rung(int fd)
+{
+	uint64_t n;
+
+	return read(fd, &n, sizeof(n)) == sizeof(n) ? n : 0;
+}
+
+static void test_doorbell(void)
+{
+	struct message version, client, memory, vector[2];
+	struct doorbell d = { 0 };
+	int fd[2];
+
+	point(doorbell_declare(&d, "0") && doorbell_declare(&d, "33") &&
+	      doorbell_declare(&d, "x"), "wrong numbers of vectors are refused");
+	point(ring(&d, "0") != NULL, "there is no doorbell to ring");
+	doorbell_declare(&d, "2");
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, fd))
+		return;
+	doorbell_serve(&d, fd[0]);
+	version = receive(fd[1]);
+	client = receive(fd[1]);
+	memory = receive(fd[1]);
+	vector[0] = receive(fd[1]);
+	vector[1] = receive(fd[1]);
+	point(!version.number && client.number >= 0 && version.fd < 0 &&
+	      client.fd < 0, "a doorbell's protocol and client");
+	point(memory.number == -1 && memory.fd >= 0, "its memory");
+	point(vector[0].number == client.number && vector[0].fd >= 0 &&
+	      vector[1].number == client.number && vector[1].fd >= 0, "its vectors");
+	point(ring(&d, "2") && ring(&d, "") && ring(&d, "0 1") &&
+	      ring(&d, "0 2 9") && ring(&d, "1 0 9"),
+	      "vectors that are not there");
+	point(!ring(&d, "1") && rung(vector[0].fd) == 0 && rung(vector[1].fd) == 1,
+	      "a vector is rung");
+	point(!ring(&d, "0 1 9") && rung(vector[0].fd) == 1 && rung(vector[1].fd) == 0 &&
+	      doorbell_busy(&d), "the first of two");
+	point(ring(&d, "0") != NULL, "another one meanwhile is refused");
+	doorbell_tend(&d, d.due_ns - 1);
+	point(!rung(vector[1].fd), "the second not at once");
+	doorbell_tend(&d, d.due_ns);
+	point(rung(vector[1].fd) == 1 && !doorbell_busy(&d), "but later");
+}
+
 /* --- a whole run, and what each of its figures depends on ------------------ */
 
 /* The sources a figure can depend on. */
@@ -1133,6 +1214,7 @@ int main(void)
 	test_phases();
 	test_gaps_traced();
 	test_console();
+	test_doorbell();
 	test_trace_formats();
 	test_figures(QEMU_10, "QEMU 10");
 	test_figures(QEMU_11, "QEMU 11");

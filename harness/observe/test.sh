@@ -221,6 +221,30 @@ PLAY
 
 scene "a fault at no phase that is reported" 2 "no such phase" --at 'boot:stop' </dev/null
 
+scene "a doorbell is rung" 0 passed --doorbell 2 --at 'shutdown:doorbell 1' <<'PLAY'
+boot 1
+[ "$(fd_of doorbell)" ] || exit 1
+tell "doorbell 0"
+tell "kexec"
+heard "ok kexec" || exit 1
+sleep 0.2
+pass 1
+PLAY
+
+scene "a doorbell without such a vector" 1 "doorbell 2.*no such vector" --doorbell 2 <<'PLAY'
+boot 1
+tell "doorbell 2"
+pass 1
+PLAY
+
+scene "no doorbell to ring when a phase begins" 1 "doorbell 1.*no such vector" --at 'shutdown:doorbell 1' <<'PLAY'
+boot 1
+tell "kexec"
+heard "ok kexec" || exit 1
+sleep 0.2
+pass 1
+PLAY
+
 scene "QEMU ends at once" 2 "status 1.*no such device" <<'PLAY'
 echo "actor: no such device" >&2
 exit 1

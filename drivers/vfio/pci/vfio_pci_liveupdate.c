@@ -89,7 +89,6 @@ struct vfio_pci_outgoing {
  * @dev:     The record of the virtual device.
  * @config:  The whole virtual configuration space.
  * @adopted: The user has bound the device.
- * @replay:  Messages may have been lost. By igate.
  */
 struct vfio_pci_incoming {
 	struct vfio_pci_core_device *vdev;
@@ -97,7 +96,6 @@ struct vfio_pci_incoming {
 	struct luo_vfio_pci_device dev;
 	u8 config[LUO_VFIO_PCI_CONFIG_SIZE + LUO_VFIO_PCI_EXTENDED_SIZE];
 	bool adopted;
-	bool replay;
 };
 
 /* Maximum number of capabilities. Bounds the walk of a circular list. */
@@ -467,16 +465,36 @@ static void vfio_pci_liveupdate_unpreserve(struct liveupdate_file_op_args *args)
 	kfree(outgoing);
 }
 
+/* The user can write to the mask bits of the vectors. */
+static void vfio_pci_liveupdate_mask_msix(struct vfio_pci_core_device *vdev,
+					  bool mask)
+{
+	struct pci_dev *pdev = vdev->pdev;
+	u16 ctrl;
+
+	if (vdev->irq_type != VFIO_PCI_MSIX_IRQ_INDEX)
+		return;
+	pci_read_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, &ctrl);
+	if (mask)
+		ctrl |= PCI_MSIX_FLAGS_MASKALL;
+	else
+		ctrl &= ~PCI_MSIX_FLAGS_MASKALL;
+	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, ctrl);
+}
+
 /*
  * A running device may assert INTx, even if its user has never enabled an
  * interrupt. It is not handled until the device is adopted, and would disturb
  * other devices on the same line and the next kernel. The guest's value of
- * Interrupt Disable is in vconfig.
+ * Interrupt Disable is in vconfig. An eventfd that unmasks is ignored from now on.
  */
 static void vfio_pci_liveupdate_mask_intx(struct vfio_pci_core_device *vdev)
 {
 	u16 cmd;
 
+	guard(spinlock_irqsave)(&vdev->irqlock);
+
+	vdev->liveupdate_frozen = true;
 	pci_read_config_word(vdev->pdev, PCI_COMMAND, &cmd);
 	vdev->outgoing->intx = vdev->pci_2_3 && !(cmd & PCI_COMMAND_INTX_DISABLE);
 	if (vdev->outgoing->intx)
@@ -503,8 +521,8 @@ static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 		luo_abi_rewind(&vdev->outgoing->writer);
 		return err;
 	}
+	vfio_pci_liveupdate_mask_msix(vdev, true);
 	vfio_pci_liveupdate_mask_intx(vdev);
-	vdev->liveupdate_frozen = true;
 
 	return 0;
 }
@@ -538,6 +556,7 @@ static void vfio_pci_liveupdate_unfreeze(struct liveupdate_file_op_args *args)
 
 	guard(rwsem_write)(&vdev->liveupdate_gate);
 	vdev->liveupdate_frozen = false;
+	vfio_pci_liveupdate_mask_msix(vdev, false);
 	if (vdev->outgoing->intx)
 		pci_intx(vdev->pdev, 1);
 	luo_abi_rewind(&vdev->outgoing->writer);
@@ -936,7 +955,6 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 	struct pci_liveupdate_bypass bypass;
 
 	if (vdev->irq_type != VFIO_PCI_NUM_IRQS) {
-		vdev->incoming->replay = true;
 		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
 		vfio_pci_core_disable_events(vdev);
 		/* Mask INTx again, as it was preserved: it is not handled. */
@@ -1019,9 +1037,24 @@ static int vfio_pci_liveupdate_quiesce(struct liveupdate_file_op_args *args)
 	return pci_liveupdate_quiesce(pci_liveupdate_token_of(args->serialized_data));
 }
 
+/**
+ * vfio_pci_liveupdate_irqs_lost - Messages may have been lost
+ * @vdev: The device.
+ *
+ * Each vector is signaled once when it gets an eventfd. Does nothing unless the
+ * device is incoming.
+ *
+ * Context: With igate held.
+ */
+void vfio_pci_liveupdate_irqs_lost(struct vfio_pci_core_device *vdev)
+{
+	if (vdev->incoming)
+		bitmap_fill(vdev->liveupdate_lost, PCI_MSIX_FLAGS_QSIZE + 1);
+}
+
 /* Messages are pending in the device that its user will not get. */
 static void vfio_pci_liveupdate_drop(struct vfio_pci_core_device *vdev, u32 flag,
-				     int reg, u16 enable)
+				     int reg, u16 bits)
 {
 	struct luo_vfio_pci_device *dev = &vdev->incoming->dev;
 	u16 ctrl;
@@ -1029,11 +1062,11 @@ static void vfio_pci_liveupdate_drop(struct vfio_pci_core_device *vdev, u32 flag
 	if (!(dev->flags & flag))
 		return;
 	dev->flags &= ~flag;
-	vdev->incoming->replay = true;
+	vfio_pci_liveupdate_irqs_lost(vdev);
 	pci_info(vdev->pdev, "live update: its owner has not enabled MSI%s again, pending messages are dropped\n",
 		 flag == LUO_VFIO_PCI_MSIX ? "-X" : "");
 	pci_read_config_word(vdev->pdev, reg, &ctrl);
-	pci_write_config_word(vdev->pdev, reg, ctrl & ~enable);
+	pci_write_config_word(vdev->pdev, reg, ctrl & ~bits);
 }
 
 /**
@@ -1053,46 +1086,29 @@ void vfio_pci_liveupdate_begin_irqs(struct vfio_pci_core_device *vdev,
 	if (index != VFIO_PCI_MSIX_IRQ_INDEX)
 		vfio_pci_liveupdate_drop(vdev, LUO_VFIO_PCI_MSIX,
 					 vdev->pdev->msix_cap + PCI_MSIX_FLAGS,
-					 PCI_MSIX_FLAGS_ENABLE);
+					 PCI_MSIX_FLAGS_ENABLE |
+					 PCI_MSIX_FLAGS_MASKALL);
 	if (index != VFIO_PCI_MSI_IRQ_INDEX)
 		vfio_pci_liveupdate_drop(vdev, LUO_VFIO_PCI_MSI,
 					 vdev->pdev->msi_cap + PCI_MSI_FLAGS,
 					 PCI_MSI_FLAGS_ENABLE);
-}
-
-/**
- * vfio_pci_liveupdate_end_irqs - Interrupts were enabled, or that has failed
- * @vdev: The device.
- * @err:  0, or why not.
- *
- * Context: With igate held.
- * Return: true if messages may have been lost since the previous kernel, and each
- *         vector must be signaled once.
- */
-bool vfio_pci_liveupdate_end_irqs(struct vfio_pci_core_device *vdev, int err)
-{
-	struct vfio_pci_incoming *incoming = vdev->incoming;
-	bool replay;
-
-	if (!incoming)
-		return false;
-	/* MSI was disabled on the way, and MSI-X as well if that has failed. */
-	replay = incoming->replay || incoming->dev.flags & LUO_VFIO_PCI_MSI ||
-		 (err && incoming->dev.flags & LUO_VFIO_PCI_MSIX);
-	incoming->replay = err && replay;
-	if (!err)
-		incoming->dev.flags &= ~(LUO_VFIO_PCI_MSIX | LUO_VFIO_PCI_MSI);
-
-	return replay && !err;
+	/* It is disabled on the way. */
+	else if (vdev->incoming->dev.flags & LUO_VFIO_PCI_MSI)
+		vfio_pci_liveupdate_irqs_lost(vdev);
 }
 
 static void vfio_pci_liveupdate_finish_irqs(struct vfio_pci_core_device *vdev)
 {
 	struct pci_liveupdate_bypass bypass;
 
-	pci_liveupdate_owner_begin(vdev->pdev, &bypass);
-	vfio_pci_liveupdate_begin_irqs(vdev, VFIO_PCI_NUM_IRQS);
-	pci_liveupdate_owner_end(vdev->pdev, &bypass);
+	guard(mutex)(&vdev->igate);
+
+	if (vdev->irq_type == VFIO_PCI_NUM_IRQS) {
+		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
+		vfio_pci_liveupdate_begin_irqs(vdev, VFIO_PCI_NUM_IRQS);
+		pci_liveupdate_owner_end(vdev->pdev, &bypass);
+	}
+	vdev->incoming = NULL;
 }
 
 static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
@@ -1104,7 +1120,6 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 
 	if (vdev) {
 		guard(mutex)(&vdev->vdev.dev_set->lock);
-		guard(mutex)(&vdev->igate);
 		adopted = incoming->adopted;
 		if (adopted)
 			vfio_pci_liveupdate_finish_irqs(vdev);

@@ -46,7 +46,7 @@ enum luo_vfio_pci_record {
  * @LUO_VFIO_PCI_NOINTXMASK: "nointxmask"
  * @LUO_VFIO_PCI_DISABLE_IDLE_D3: "disable_idle_d3"
  * @LUO_VFIO_PCI_DISABLE_VGA: "disable_vga"
- * @LUO_VFIO_PCI_MSIX: MSI-X is enabled in the device and all its vectors are masked:
+ * @LUO_VFIO_PCI_MSIX: MSI-X was enabled at the freeze, with all vectors masked:
  *                     messages are pending until the user enables them. The reader
  *                     leaves MSI-X enabled until then, and disables it if the user
  *                     has not enabled it when the live update is finished.

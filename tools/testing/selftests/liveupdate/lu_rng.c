@@ -397,7 +397,7 @@ int main(int argc, char *argv[])
 		argv += 2;
 	}
 	if (argc != 3)
-		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS|--irq masked|off|intx] BDF");
+		lu_die("usage: lu_rng preserve|finish|reset [--at ADDRESS | --irq KIND] BDF");
 	lu_pci_require(argv[2], LU_VIRTIO_VENDOR, LU_VIRTIO_DEVICE(VIRTIO_ID_RNG));
 	if (lu_channel_open())
 		lu_die_errno("the channel cannot be opened");

@@ -229,7 +229,28 @@ int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd
 	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &irqs) ? -errno : 0;
 }
 
-int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask)
+int lu_vfio_set_eventfds(struct lu_vfio *dev, uint32_t index, uint32_t start,
+			 uint32_t count, const int *fds)
+{
+	struct {
+		struct vfio_irq_set set;
+		int fds[LU_VFIO_MAX_IRQS];
+	} irqs = {
+		.set = {
+			.argsz = sizeof(irqs),
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD |
+				 VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = index,
+			.start = start,
+			.count = count,
+		},
+	};
+
+	memcpy(irqs.fds, fds, count * sizeof(*fds));
+	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &irqs) ? -errno : 0;
+}
+
+int lu_vfio_mask_irqs(struct lu_vfio *dev, uint32_t index, uint32_t count, bool mask)
 {
 	struct vfio_irq_set set = {
 		.argsz = sizeof(set),
@@ -237,8 +258,13 @@ int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask)
 			 (mask ? VFIO_IRQ_SET_ACTION_MASK :
 				 VFIO_IRQ_SET_ACTION_UNMASK),
 		.index = index,
-		.count = 1,
+		.count = count,
 	};
 
 	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &set) ? -errno : 0;
+}
+
+int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask)
+{
+	return lu_vfio_mask_irqs(dev, index, 1, mask);
 }

@@ -15,6 +15,8 @@
 
 #include "lu_pci.h"
 
+#define LU_VFIO_MAX_IRQS	32
+
 struct lu_vfio {
 	int fd;
 	int iommufd;
@@ -92,7 +94,20 @@ void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits);
  */
 int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd);
 
-/* Masks or unmasks the first interrupt of @index. Returns 0 or a negative errno. */
+/*
+ * Has each of @count interrupts of @index, at most LU_VFIO_MAX_IRQS and beginning with
+ * @start, trigger its eventfd in @fds, or none for -1. Returns 0 or a negative errno.
+ */
+int lu_vfio_set_eventfds(struct lu_vfio *dev, uint32_t index, uint32_t start,
+			 uint32_t count, const int *fds);
+
+/*
+ * Masks or unmasks the first @count interrupts of @index. Returns 0 or a negative
+ * errno.
+ */
+int lu_vfio_mask_irqs(struct lu_vfio *dev, uint32_t index, uint32_t count, bool mask);
+
+/* The same for the first one. */
 int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask);
 
 #endif /* LU_VFIO_H */

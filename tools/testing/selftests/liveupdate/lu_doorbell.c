@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * No message of a device is lost, whenever it is sent: QEMU's ivshmem-doorbell has a
+ * vector for each moment of a live update, and the observer outside of the machine
+ * rings it then. The moments within the gap are those of its phases.
+ *
+ *	lu_doorbell preserve [--irq off] BDF	arm all vectors, mask them, preserve it
+ *	lu_doorbell finish [--irq off] BDF	set them up in the next kernel
+ *
+ *	--irq off	MSI-X is disabled for the kexec, not masked
+ */
+#include <errno.h>
+#include <linux/pci_regs.h>
+#include <linux/vfio.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <libliveupdate.h>
+
+#include "lu_channel.h"
+#include "lu_die.h"
+#include "lu_memory.h"
+#include "lu_pci.h"
+#include "lu_update.h"
+#include "lu_vfio.h"
+
+#define IVSHMEM_VENDOR	0x1af4
+#define IVSHMEM_DEVICE	0x1110
+
+#define SESSION		"doorbell"
+#define TOKEN_MEMORY	1
+#define TOKEN_DEVICE	2
+#define IOVA		0x40000000ull
+#define SYNC_MS		20000
+#define POLL_US		10000
+/* For messages that are due, and for those that must not come. */
+#define PATIENCE_MS	5000
+#define QUIET_MS	1000
+
+/* Vectors that are rung one after the other during a call. */
+#define SERIES		8
+/* From one to the next: to mask them takes less time than to set them up. */
+#define MASKING_US	250
+#define REARMING_US	700
+
+/* When each vector is rung: harness/tests/lib-doorbell.sh has the phases. */
+enum vector {
+	REARMING,
+	MASKING = REARMING + SERIES,
+	ARMED = MASKING + SERIES,
+	MASKED,
+	SAVED,
+	SHUTDOWN,
+	PURGATORY,
+	EARLY_BOOT,
+	ENUMERATION,
+	USER_SPACE,
+	BOUND,
+	REARMED,
+	AFTER,
+	SILENT,
+	/* These have no eventfd until the end. */
+	GUEST_MASKED,
+	GUEST_SILENT,
+	VECTORS
+};
+
+#define GUEST_FIRST	GUEST_MASKED
+
+static const char *const moments[VECTORS] = {
+	[ARMED] = "rung before the mask",
+	[MASKED] = "rung before the counts are saved",
+	[SAVED] = "rung after the counts are saved",
+	[SHUTDOWN] = "rung in the phase shutdown",
+	[PURGATORY] = "rung in the phase purgatory",
+	[EARLY_BOOT] = "rung in the phase early_boot",
+	[ENUMERATION] = "rung in the phase enumeration",
+	[USER_SPACE] = "rung in the phase user_space",
+	[BOUND] = "rung before the vectors are set up",
+	[REARMED] = "rung after the vectors are set up",
+	[AFTER] = "rung in the phase after",
+	[SILENT] = "never rung",
+	[GUEST_MASKED] = "rung while the guest masks it",
+	[GUEST_SILENT] = "never rung, and masked by the guest",
+};
+
+/* What both kernels share. */
+struct memory {
+	uint64_t seen[VECTORS];
+};
+
+int lu_channel_fd = -1;
+
+static struct lu_vfio device;
+static struct memory *memory;
+static size_t memory_size;
+static int memory_fd;
+static int events[VECTORS];
+static bool disabled;
+
+/* --- the doorbell ------------------------------------------------------------ */
+
+/* On return the device has been told. */
+static void ring_vector(enum vector v)
+{
+	if (lu_channel_tell("doorbell %d", v) || lu_channel_sync("doorbell", SYNC_MS))
+		lu_die_errno("the observer does not ring vector %d", v);
+}
+
+/*
+ * Ring @first and those that follow during the next call. Without a mask it is a matter
+ * of luck whether a message is lost then.
+ */
+static void begin_series(enum vector first, int interval_us)
+{
+	if (!disabled && lu_channel_tell("doorbell %d %d %d", first,
+					 first + SERIES - 1, interval_us))
+		lu_die_errno("the observer cannot be told to ring vectors");
+}
+
+static void end_series(void)
+{
+	if (lu_channel_sync("series", SYNC_MS))
+		lu_die_errno("the observer does not ring vectors");
+}
+
+static bool is_rung(enum vector v)
+{
+	if (v < ARMED)
+		return !disabled;
+	return v != SILENT && v != GUEST_SILENT;
+}
+
+static const char *moment(enum vector v)
+{
+	if (v >= ARMED)
+		return moments[v];
+	if (disabled)
+		return "not rung in this test";
+	return v < MASKING ? "rung while the vectors are set up" :
+			     "rung during the mask";
+}
+
+/* --- its vectors ------------------------------------------------------------- */
+
+static void create_events(void)
+{
+	int v;
+
+	for (v = 0; v < VECTORS; v++) {
+		events[v] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (events[v] < 0)
+			lu_die_errno("cannot create an eventfd");
+	}
+}
+
+/* All but those that the guest masks. */
+static void arm(void)
+{
+	int fds[VECTORS], v, err;
+
+	for (v = 0; v < VECTORS; v++)
+		fds[v] = v < GUEST_FIRST ? events[v] : -1;
+	err = lu_vfio_set_eventfds(&device, VFIO_PCI_MSIX_IRQ_INDEX, 0, VECTORS, fds);
+	if (err)
+		lu_die("MSI-X cannot be enabled: %s", strerror(-err));
+}
+
+/* The guest unmasks them. */
+static void arm_others(void)
+{
+	int err = lu_vfio_set_eventfds(&device, VFIO_PCI_MSIX_IRQ_INDEX, GUEST_FIRST,
+				       VECTORS - GUEST_FIRST, events + GUEST_FIRST);
+
+	if (err)
+		lu_die("vectors cannot be added: %s", strerror(-err));
+}
+
+static void stop_interrupts(void)
+{
+	int err;
+
+	if (disabled)
+		err = lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX,
+				       VFIO_IRQ_SET_DATA_NONE, -1);
+	else
+		err = lu_vfio_mask_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, VECTORS, true);
+	if (err)
+		lu_die("MSI-X cannot be stopped: %s", strerror(-err));
+}
+
+/* Adds to @seen how often each eventfd was signaled. */
+static void count(uint64_t seen[VECTORS])
+{
+	uint64_t n;
+	int v;
+
+	for (v = 0; v < VECTORS; v++)
+		if (read(events[v], &n, sizeof(n)) == sizeof(n))
+			seen[v] += n;
+}
+
+/* Until each of the first @vectors that was rung has been seen, and a bit longer. */
+static void count_all(uint64_t seen[VECTORS], int vectors)
+{
+	long long end = lu_channel_now_ms() + PATIENCE_MS;
+	int v;
+
+	for (v = 0; v < vectors; v++) {
+		while (is_rung(v) && !(memory->seen[v] + seen[v]) &&
+		       lu_channel_now_ms() < end) {
+			usleep(POLL_US);
+			count(seen);
+		}
+	}
+	usleep(QUIET_MS * 1000);
+	count(seen);
+}
+
+/* --- the old kernel ---------------------------------------------------------- */
+
+static void give_memory_to_device(void)
+{
+	lu_vfio_map_memory(&device, memory_fd, memory_size, IOVA);
+	lu_vfio_attach(&device);
+}
+
+static void start(const char *bdf)
+{
+	memory_fd = lu_memory_create("lu-doorbell", memory_size, false);
+	memory = lu_memory_map(memory_fd, memory_size);
+	lu_pci_bind_vfio(bdf);
+	lu_vfio_open(&device, bdf);
+	give_memory_to_device();
+	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	create_events();
+	arm();
+}
+
+/* Two test results. */
+static void report_saved(void)
+{
+	bool others = false;
+	int v;
+
+	for (v = MASKED; v < VECTORS; v++)
+		others |= memory->seen[v];
+	ksft_test_result(memory->seen[ARMED] == 1, "what is sent before the mask arrives\n");
+	ksft_test_result(!others, "nothing else does\n");
+}
+
+static void preserve(int luo, const char *bdf)
+{
+	int session, err;
+
+	ksft_set_plan(3);
+	start(bdf);
+	session = lu_new_session(luo, SESSION);
+	err = luo_session_preserve_fd(session, memory_fd, TOKEN_MEMORY);
+	if (!err)
+		err = luo_session_preserve_fd(session, device.fd, TOKEN_DEVICE);
+	lu_result_is(err, 0, "the device and its memory are preserved");
+	ring_vector(ARMED);
+	begin_series(MASKING, MASKING_US);
+	stop_interrupts();
+	end_series();
+	ring_vector(MASKED);
+	count(memory->seen);
+	report_saved();
+	close(luo);
+	ksft_print_cnts();
+	ring_vector(SAVED);
+	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
+}
+
+/* --- the new kernel ---------------------------------------------------------- */
+
+static int retrieve(int session, int token)
+{
+	int fd = luo_session_retrieve_fd(session, token);
+
+	if (fd < 0)
+		lu_die("the file with token %d cannot be retrieved: %s", token,
+		       strerror(-fd));
+	return fd;
+}
+
+static int retrieve_session(int luo)
+{
+	int session = luo_retrieve_session(luo, SESSION);
+
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s", strerror(-session));
+	close(luo);
+	return session;
+}
+
+static void set_up_interrupts(void)
+{
+	create_events();
+	ring_vector(BOUND);
+	begin_series(REARMING, REARMING_US);
+	arm();
+	end_series();
+	ring_vector(REARMED);
+}
+
+static void report(const uint64_t seen[VECTORS])
+{
+	int v;
+
+	for (v = 0; v < VECTORS; v++) {
+		ksft_print_msg("vector %d: %llu in the old kernel, %llu in this one\n", v,
+			       (unsigned long long)memory->seen[v],
+			       (unsigned long long)seen[v]);
+		ksft_test_result(memory->seen[v] + seen[v] == is_rung(v), "%s: %s\n",
+				 moment(v), is_rung(v) ? "arrives once" : "does not arrive");
+	}
+}
+
+static void finish(int luo, const char *bdf)
+{
+	int session = retrieve_session(luo);
+	uint64_t seen[VECTORS] = { 0 };
+
+	ksft_set_plan(VECTORS + 2);
+	memory_fd = retrieve(session, TOKEN_MEMORY);
+	if (!lu_memory_is_whole(memory_fd, memory_size))
+		lu_die("the memory has another size, or lost its seals");
+	memory = lu_memory_map(memory_fd, memory_size);
+	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
+	set_up_interrupts();
+	give_memory_to_device();
+	if (lu_channel_tell("adopted"))
+		lu_die_errno("the observer cannot be told that the device is attached");
+	count_all(seen, GUEST_FIRST);
+	lu_result_is(luo_session_finish(session), 0, "its session is finished");
+	count(seen);
+	ksft_test_result(!seen[GUEST_MASKED], "what the guest masks stays masked\n");
+	arm_others();
+	count_all(seen, VECTORS);
+	report(seen);
+}
+
+int main(int argc, char *argv[])
+{
+	const char *what = argc > 1 ? argv[1] : "";
+	int luo;
+
+	ksft_print_header();
+	disabled = argc > 3 && !strcmp(argv[2], "--irq") && !strcmp(argv[3], "off");
+	argc -= 2 * disabled;
+	argv += 2 * disabled;
+	if (argc != 3)
+		lu_die("usage: lu_doorbell preserve|finish [--irq off] BDF");
+	lu_pci_require(argv[2], IVSHMEM_VENDOR, IVSHMEM_DEVICE);
+	if (lu_channel_open())
+		lu_die_errno("the channel cannot be opened");
+	if (!lu_channel_present())
+		lu_die("only the observer outside of a test machine can ring");
+	luo = luo_open_device();
+	if (luo < 0)
+		lu_die_errno("cannot open " LUO_DEVICE);
+	memory_size = getpagesize();
+	if (!strcmp(what, "preserve"))
+		preserve(luo, argv[2]);
+	else if (!strcmp(what, "finish"))
+		finish(luo, argv[2]);
+	else
+		lu_die("'%s' is neither preserve nor finish", what);
+	ksft_finished();
+}
