@@ -20,8 +20,8 @@
  *   probed. With the next attach its entry is replaced, see
  *   dmar_domain_replace_device(). Attaching the restored domain again puts the old
  *   entry back. In scalable mode the entry leads to the previous kernel's PASID
- *   tables, which stay as they are; this kernel's PASID tables of the device are
- *   not in use meanwhile.
+ *   tables, which are not changed. Hardware does not use this kernel's PASID tables
+ *   of the device until the entry is replaced.
  *
  * A kernel that starts in another mode than the one before it stops the preserved
  * devices: the mode cannot be changed while translation is on (VT-d 11.4.6).
@@ -372,7 +372,7 @@ static int intel_liveupdate_preserve(struct device *dev,
 		return err;
 	if (sm_supported(info->iommu))
 		liveupdate_tag_use(&intel_scalable_tag);
-	/* Nobody would answer its page requests. */
+	/* Page requests cannot be answered during the kexec. */
 	info->pri_preserved = info->pri_enabled;
 	iommu_disable_pci_pri(info);
 

@@ -193,9 +193,9 @@ static void intel_liveupdate_panic_irqs(const char *why)
  * @iommu: The unit.
  * @why:   The reason, for the log.
  *
- * To be called before interrupt remapping is disabled. A panic if a device cannot be
- * stopped, or is not known: it could send any interrupt. Devices in other segments
- * than the first cannot be reached yet.
+ * To be called before interrupt remapping is disabled. Does nothing if it is disabled
+ * already. Panics if a device cannot be stopped, or if the list of devices cannot be
+ * read: a device could send any interrupt. Only segment 0 can be reached at that time.
  *
  * Context: When units are prepared for interrupt remapping.
  */
@@ -204,6 +204,10 @@ void intel_liveupdate_stop_irqs(struct intel_iommu *iommu, const char *why)
 	struct iommu_liveupdate_attachment *att;
 	struct iommu_liveupdate_unit *unit;
 	bool stopped = true;
+
+	/* There is nothing to disable, and the devices could do that before. */
+	if (!(readl(iommu->reg + DMAR_GSTS_REG) & DMA_GSTS_IRES))
+		return;
 
 	if (iommu_liveupdate_early() == -EBADMSG)
 		intel_liveupdate_panic_irqs(why);

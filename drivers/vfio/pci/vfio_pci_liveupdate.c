@@ -25,10 +25,10 @@
  * Not preserved are resources of the VMM's process: eventfds, ioeventfds and
  * mappings of BARs.
  *
- * Interrupts that are masked at the freeze stay enabled in the device: what it sends
- * meanwhile is pending, and arrives when the user has set up the vectors again. The
- * registers of the device hold that; only MSI is replayed, as enabling it may clear
- * what is pending.
+ * Interrupts that are masked at the freeze stay enabled in the device. During the kexec
+ * messages are pending in its registers, and are delivered when the user has set up the
+ * vectors again. MSI vectors are always signaled then, because enabling MSI may clear
+ * pending messages.
  *
  * Refused are devices behind an IOMMU whose driver does not support live update,
  * with interrupts that are not masked at the freeze, with VGA or vendor-specific regions,
@@ -1097,13 +1097,14 @@ void vfio_pci_liveupdate_begin_irqs(struct vfio_pci_core_device *vdev,
 		vfio_pci_liveupdate_irqs_lost(vdev);
 }
 
-static void vfio_pci_liveupdate_finish_irqs(struct vfio_pci_core_device *vdev)
+/* Interrupts are not set up any more after the end of the live update. */
+static void vfio_pci_liveupdate_detach(struct vfio_pci_core_device *vdev)
 {
 	struct pci_liveupdate_bypass bypass;
 
 	guard(mutex)(&vdev->igate);
 
-	if (vdev->irq_type == VFIO_PCI_NUM_IRQS) {
+	if (vdev->incoming->adopted && vdev->irq_type == VFIO_PCI_NUM_IRQS) {
 		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
 		vfio_pci_liveupdate_begin_irqs(vdev, VFIO_PCI_NUM_IRQS);
 		pci_liveupdate_owner_end(vdev->pdev, &bypass);
@@ -1121,9 +1122,7 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 	if (vdev) {
 		guard(mutex)(&vdev->vdev.dev_set->lock);
 		adopted = incoming->adopted;
-		if (adopted)
-			vfio_pci_liveupdate_finish_irqs(vdev);
-		vdev->incoming = NULL;
+		vfio_pci_liveupdate_detach(vdev);
 	}
 
 	/*

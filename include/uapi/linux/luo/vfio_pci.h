@@ -49,7 +49,8 @@ enum luo_vfio_pci_record {
  * @LUO_VFIO_PCI_MSIX: MSI-X was enabled at the freeze, with all vectors masked:
  *                     messages are pending until the user enables them. The reader
  *                     leaves MSI-X enabled until then, and disables it if the user
- *                     has not enabled it when the live update is finished.
+ *                     has not enabled it when the live update is finished. It refuses
+ *                     the flag without an MSI-X table.
  * @LUO_VFIO_PCI_MSI: The same of MSI. Enabling MSI again may clear pending messages:
  *                    the reader signals each vector once when the user has done that.
  */

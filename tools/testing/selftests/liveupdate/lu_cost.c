@@ -124,17 +124,11 @@ static void finish(int luo, const char *bdf)
 	struct vfio_device_attach_iommufd_pt attach = {
 		.argsz = sizeof(attach),
 	};
-	int session = luo_retrieve_session(luo, SESSION), memory, fd, err;
+	int session = lu_old_session(luo, SESSION), memory, err;
 	unsigned long long begin, end;
 
-	if (session < 0)
-		lu_die("the session cannot be retrieved: %s",
-		       strerror(-session));
-	memory = luo_session_retrieve_fd(session, TOKEN_MEMORY);
-	fd = luo_session_retrieve_fd(session, TOKEN_DEVICE);
-	if (memory < 0 || fd < 0)
-		lu_die("the memory or the device cannot be retrieved");
-	lu_vfio_take_over(&device, bdf, fd);
+	memory = lu_retrieve(session, TOKEN_MEMORY);
+	lu_vfio_take_over(&device, bdf, lu_retrieve(session, TOKEN_DEVICE));
 	map(memory);
 	attach.pt_id = filled_table();
 

@@ -491,15 +491,6 @@ static void before(void)
 	stay();
 }
 
-static int retrieve(int session, int token)
-{
-	int fd = luo_session_retrieve_fd(session, token);
-
-	if (fd < 0)
-		lu_die("token %d cannot be retrieved: %s", token, strerror(-fd));
-	return fd;
-}
-
 /* Maps it in two halves, the first one last. */
 static void map_swapped(void)
 {
@@ -598,15 +589,12 @@ static void after_translated(int session)
 
 static void after(void)
 {
-	int session = luo_retrieve_session(luo, SESSION);
+	int session = lu_old_session(luo, SESSION);
 
-	if (session < 0)
-		lu_die("the session cannot be retrieved: %s",
-		       strerror(-session));
 	lu_pci_find(LU_IGB_VENDOR, LU_IGB_DEVICE, bdf);
-	huge_fd = retrieve(session, TOKEN_HUGE);
-	small_fd = retrieve(session, TOKEN_SMALL);
-	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
+	huge_fd = lu_retrieve(session, TOKEN_HUGE);
+	small_fd = lu_retrieve(session, TOKEN_SMALL);
+	lu_vfio_take_over(&device, bdf, lu_retrieve(session, TOKEN_DEVICE));
 	if (lu_vfio_is_translated(&device))
 		after_translated(session);
 	else

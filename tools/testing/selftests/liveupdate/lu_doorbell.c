@@ -278,26 +278,6 @@ static void preserve(int luo, const char *bdf)
 
 /* --- the new kernel ---------------------------------------------------------- */
 
-static int retrieve(int session, int token)
-{
-	int fd = luo_session_retrieve_fd(session, token);
-
-	if (fd < 0)
-		lu_die("the file with token %d cannot be retrieved: %s", token,
-		       strerror(-fd));
-	return fd;
-}
-
-static int retrieve_session(int luo)
-{
-	int session = luo_retrieve_session(luo, SESSION);
-
-	if (session < 0)
-		lu_die("the session cannot be retrieved: %s", strerror(-session));
-	close(luo);
-	return session;
-}
-
 static void set_up_interrupts(void)
 {
 	create_events();
@@ -323,15 +303,15 @@ static void report(const uint64_t seen[VECTORS])
 
 static void finish(int luo, const char *bdf)
 {
-	int session = retrieve_session(luo);
+	int session = lu_old_session(luo, SESSION);
 	uint64_t seen[VECTORS] = { 0 };
 
 	ksft_set_plan(VECTORS + 2);
-	memory_fd = retrieve(session, TOKEN_MEMORY);
+	memory_fd = lu_retrieve(session, TOKEN_MEMORY);
 	if (!lu_memory_is_whole(memory_fd, memory_size))
 		lu_die("the memory has another size, or lost its seals");
 	memory = lu_memory_map(memory_fd, memory_size);
-	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
+	lu_vfio_take_over(&device, bdf, lu_retrieve(session, TOKEN_DEVICE));
 	set_up_interrupts();
 	give_memory_to_device();
 	if (lu_channel_tell("adopted"))

@@ -5,6 +5,7 @@
  *
  *	lu_irqs preserve msi|msix BDF	enable it, mask it, preserve the device
  *	lu_irqs finish msi|msix|none BDF	enable that in the next kernel, or nothing
+ *	lu_irqs again msi|msix BDF	the same, when a process that did it has exited
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <libliveupdate.h>
@@ -85,16 +87,6 @@ static void preserve(int luo, const char *bdf)
 	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
 }
 
-static int retrieve(int session, int token)
-{
-	int fd = luo_session_retrieve_fd(session, token);
-
-	if (fd < 0)
-		lu_die("the file with token %d cannot be retrieved: %s", token,
-		       strerror(-fd));
-	return fd;
-}
-
 /* The capability's register with the Enable bit. */
 static bool is_enabled(const char *bdf, uint8_t cap, uint16_t enable)
 {
@@ -108,17 +100,37 @@ static bool is_enabled(const char *bdf, uint8_t cap, uint16_t enable)
 	return pos && flags & enable;
 }
 
-static void finish(int luo, const char *bdf, const char *what)
+static void take_over(int session, const char *bdf)
 {
-	int session = luo_retrieve_session(luo, SESSION), memory;
+	int memory = lu_retrieve(session, TOKEN_MEMORY);
 
-	ksft_set_plan(strcmp(what, "none") ? 4 : 2);
-	if (session < 0)
-		lu_die("the session cannot be retrieved: %s",
-		       strerror(-session));
-	memory = retrieve(session, TOKEN_MEMORY);
-	lu_vfio_take_over(&device, bdf, retrieve(session, TOKEN_DEVICE));
+	lu_vfio_take_over(&device, bdf, lu_retrieve(session, TOKEN_DEVICE));
 	attach(memory);
+}
+
+/* The exit closes the device, which disables its interrupts. */
+static void set_up_and_exit(int session, const char *bdf)
+{
+	pid_t child = fork();
+	int status;
+
+	if (!child) {
+		take_over(session, bdf);
+		_exit(arm() || signals());
+	}
+	if (child < 0 || waitpid(child, &status, 0) != child)
+		lu_die_errno("the first process");
+	ksft_test_result(!status, "the first process has set them up, and lost none\n");
+}
+
+static void finish(int luo, const char *bdf, const char *what, bool again)
+{
+	int session = lu_old_session(luo, SESSION);
+
+	ksft_set_plan((strcmp(what, "none") ? 4 : 2) + again);
+	if (again)
+		set_up_and_exit(session, bdf);
+	take_over(session, bdf);
 	if (strcmp(what, "none")) {
 		lu_result_is(arm(), 0, "interrupts can be enabled");
 		ksft_test_result(signals() == 1 && !signals(),
@@ -134,19 +146,22 @@ static void finish(int luo, const char *bdf, const char *what)
 
 int main(int argc, char **argv)
 {
-	bool begin = argc == 4 && !strcmp(argv[1], "preserve");
+	const char *step = argc == 4 ? argv[1] : "";
 	int luo;
 
 	ksft_print_header();
-	if (!begin && (argc != 4 || strcmp(argv[1], "finish")))
-		lu_die("usage: lu_irqs preserve|finish msi|msix|none BDF");
+	if (argc != 4)
+		lu_die("usage: lu_irqs preserve|finish|again msi|msix|none BDF");
 	irq_index = !strcmp(argv[2], "msi") ? VFIO_PCI_MSI_IRQ_INDEX :
 					      VFIO_PCI_MSIX_IRQ_INDEX;
 	luo = luo_open_device();
 	if (luo < 0)
 		lu_die_errno("cannot open /dev/liveupdate");
-	if (begin)
+	if (!strcmp(step, "preserve"))
 		preserve(luo, argv[3]);
-	finish(luo, argv[3], argv[2]);
+	else if (!strcmp(step, "finish") || !strcmp(step, "again"))
+		finish(luo, argv[3], argv[2], !strcmp(step, "again"));
+	else
+		lu_die("'%s' is neither preserve, finish nor again", step);
 	ksft_finished();
 }

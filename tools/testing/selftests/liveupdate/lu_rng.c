@@ -12,9 +12,8 @@
  *	--irq off	the same; that is disabled for the kexec
  *	--irq intx	the same with INTx, masked for the kexec
  *
- * Each buffer is 4 bytes, and is posted again as soon as it was used. So all are
- * available at the kexec, and those that are used afterwards are used without an
- * owner. With max-bytes=4,period=MS QEMU uses one every MS milliseconds.
+ * Each buffer has 4 bytes, and is posted again after it was used. So all are available
+ * at the kexec, and those that are used after it are used without an owner. With max-bytes=4,period=MS QEMU uses one every MS milliseconds.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -276,26 +275,6 @@ static void preserve(int luo, const char *bdf)
 
 /* --- the new kernel ---------------------------------------------------------- */
 
-static int retrieve(int session, int token)
-{
-	int fd = luo_session_retrieve_fd(session, token);
-
-	if (fd < 0)
-		lu_die("the file with token %d cannot be retrieved: %s", token,
-		       strerror(-fd));
-	return fd;
-}
-
-static int retrieve_session(int luo)
-{
-	int session = luo_retrieve_session(luo, SESSION);
-
-	if (session < 0)
-		lu_die("the session cannot be retrieved: %s", strerror(-session));
-	close(luo);
-	return session;
-}
-
 /* Two test results, and one more for buffers in memory. */
 static void report_used(void)
 {
@@ -352,16 +331,16 @@ static void expect_signal(void)
 
 static void finish(int luo, const char *bdf, bool reset)
 {
-	int session = retrieve_session(luo);
+	int session = lu_old_session(luo, SESSION);
 
 	ksft_set_plan((at ? 5 : 6) + reset + 2 * !!interrupts +
 		      (interrupts == INTX));
-	memory_fd = retrieve(session, TOKEN_MEMORY);
+	memory_fd = lu_retrieve(session, TOKEN_MEMORY);
 	if (!lu_memory_is_whole(memory_fd, memory_size))
 		lu_die("the memory has another size, or lost its seals");
 	memory = lu_memory_map(memory_fd, memory_size);
 	report_used();
-	lu_vfio_take_over(&device.vfio, bdf, retrieve(session, TOKEN_DEVICE));
+	lu_vfio_take_over(&device.vfio, bdf, lu_retrieve(session, TOKEN_DEVICE));
 	if (reset)
 		reset_device();
 	give_memory_to_device();

@@ -61,6 +61,25 @@ int lu_new_session(int luo, const char *name)
 	return session;
 }
 
+int lu_old_session(int luo, const char *name)
+{
+	int session = luo_retrieve_session(luo, name);
+
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s", strerror(-session));
+	return session;
+}
+
+int lu_retrieve(int session, int token)
+{
+	int fd = luo_session_retrieve_fd(session, token);
+
+	if (fd < 0)
+		lu_die("the file with token %d cannot be retrieved: %s", token,
+		       strerror(-fd));
+	return fd;
+}
+
 static int open_named(const char *variable)
 {
 	const char *path = getenv(variable);

@@ -29,6 +29,10 @@ bool lu_state_is(const char *bdf, const char *want);
 
 int lu_new_session(int luo, const char *name);
 
+/* A session of the previous kernel, and the file with @token of it. */
+int lu_old_session(int luo, const char *name);
+int lu_retrieve(int session, int token);
+
 /* Exits with @status; a child stays, with all files open. */
 void __noreturn lu_stay_behind(int status);
 
