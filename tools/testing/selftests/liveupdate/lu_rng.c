@@ -13,7 +13,8 @@
  *	--irq intx	the same with INTx, masked for the kexec
  *
  * Each buffer has 4 bytes, and is posted again after it was used. So all are available
- * at the kexec, and those that are used after it are used without an owner. With max-bytes=4,period=MS QEMU uses one every MS milliseconds.
+ * at the kexec, and those that are used after it are used without an owner. With
+ * max-bytes=4,period=MS QEMU uses one every MS milliseconds.
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
