@@ -72,6 +72,7 @@ expect()
 preflight() { PREFLIGHT[$1]=$2; }
 console() { OBSERVE+=(--expect "$1:$2:$3"); }
 at() { OBSERVE+=(--at "$1:$2"); }
+at_each() { OBSERVE+=(--at-each "$1:$2"); }
 skip() { SKIP=$*; }
 # A control: the machine fails, and the observer's last line matches.
 fails() { FAILS=$1; }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What only somebody outside of the machine can do, each when a phase begins:
- * commands of QEMU's human monitor, and ringing a doorbell.
+ * commands of QEMU's human monitor, ringing a doorbell, and sending nothing more to
+ * one of the device's queues.
  */
 #include <string.h>
 
 #include "observe.h"
 
 #define RING	"doorbell "
+#define QUIET	"quiet "
 
 static bool named(const char *text, size_t len, enum phase phase)
 {
@@ -15,8 +17,8 @@ static bool named(const char *text, size_t len, enum phase phase)
 	       !strncmp(text, phase_names[phase], len);
 }
 
-/* PHASE:COMMAND. Returns what is wrong with it, or NULL. */
-const char *act_declare(struct observe *o, const char *text)
+/* PHASE:COMMAND, for the first or @each time. Returns what is wrong with it, or NULL. */
+const char *act_declare(struct observe *o, const char *text, bool each)
 {
 	const char *colon = strchr(text, ':');
 	struct act *act = &o->acts[o->nr_acts];
@@ -33,36 +35,54 @@ const char *act_declare(struct observe *o, const char *text)
 		return "there is no such phase";
 	act->phase = phase;
 	act->command = colon + 1;
+	act->each = each;
 	o->nr_acts++;
+	return NULL;
+}
+
+static const char *do_own(struct observe *o, const char *command, bool *own)
+{
+	char args[64];
+
+	*own = true;
+	if (!strncmp(command, RING, strlen(RING))) {
+		snprintf(args, sizeof(args), "%s", command + strlen(RING));
+		return doorbell_ring(&o->doorbell, args);
+	}
+	if (!strncmp(command, QUIET, strlen(QUIET))) {
+		snprintf(args, sizeof(args), "%s", command + strlen(QUIET));
+		return frames_quiet(&o->frames, args);
+	}
+	*own = false;
 	return NULL;
 }
 
 static void do_act(struct observe *o, struct act *act)
 {
-	char vector[64];
 	const char *wrong;
+	bool own;
 
-	if (strncmp(act->command, RING, strlen(RING))) {
-		say(o, "monitor: %s", act->command);
-		qemu_ask(&o->qemu, act->command);
-		act->asked = o->qemu.asked;
-		return;
-	}
-	snprintf(vector, sizeof(vector), "%s", act->command + strlen(RING));
-	wrong = doorbell_ring(&o->doorbell, vector);
+	wrong = do_own(o, act->command, &own);
 	if (wrong)
 		fail(o, "'%s' is no good: %s", act->command, wrong);
+	if (own)
+		return;
+	say(o, "monitor: %s", act->command);
+	qemu_ask(&o->qemu, act->command);
+	act->asked = o->qemu.asked;
 }
 
 /* In the order of their declaration; a phase may be over before it is noticed. */
 void acts_do(struct observe *o)
 {
+	unsigned int due;
 	struct act *act;
 
 	for (act = o->acts; act < o->acts + o->nr_acts; act++) {
-		if (act->done || !phases_occurred(&o->phases, act->phase))
+		due = phases_count(&o->phases, act->phase);
+		if (act->times == due || (act->times && !act->each))
 			continue;
-		act->done = true;
+		act->times = due;
 		do_act(o, act);
 	}
 }
@@ -73,7 +93,7 @@ void acts_check(struct observe *o)
 	const struct act *act;
 
 	for (act = o->acts; act < o->acts + o->nr_acts; act++) {
-		if (!act->done)
+		if (!act->times)
 			fail(o, "the phase %s did not begin, so that '%s' was not done",
 			     phase_names[act->phase], act->command);
 		else if (act->asked > o->qemu.answered)

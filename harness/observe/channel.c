@@ -30,13 +30,14 @@ static const char *on_memory(struct observe *o, char *args)
 
 static const char *on_ring(struct observe *o, char *args)
 {
-	uint64_t slots, size, offset;
+	uint64_t slots, size, offset, queues = 1;
 	char *rest = NULL, *first = strtok_r(args, " ", &rest);
 
 	if (!parse_u64(first, &slots) || !parse_u64(next_word(&rest), &size) ||
-	    !parse_u64(next_word(&rest), &offset))
-		return "it must read 'ring SLOTS SLOT_SIZE OFFSET'";
-	return frames_ring(&o->frames, slots, size, offset);
+	    !parse_u64(next_word(&rest), &offset) ||
+	    (*rest && !parse_u64(rest, &queues)))
+		return "it must read 'ring SLOTS SLOT_SIZE OFFSET' or 'ring SLOTS SLOT_SIZE OFFSET QUEUES'";
+	return frames_ring(&o->frames, slots, size, offset, queues);
 }
 
 static const char *on_control(struct observe *o, char *args)
@@ -93,8 +94,12 @@ static const char *on_frames(struct observe *o, char *args)
 {
 	if (!strcmp(args, "start"))
 		return frames_start(&o->frames, now_ns());
+	if (!strcmp(args, "loud")) {
+		frames_loud(&o->frames);
+		return NULL;
+	}
 	if (strcmp(args, "stop"))
-		return "it must read 'frames start' or 'frames stop'";
+		return "it must read 'frames start', 'frames loud' or 'frames stop'";
 	frames_stop(&o->frames, now_ns());
 	return NULL;
 }

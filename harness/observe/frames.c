@@ -18,7 +18,7 @@
 #define QEMU_SOCKET	"net.qemu"
 #define OUR_SOCKET	"net.host"
 
-/* The device fills the ring in order; a short look ahead is the fast path. */
+/* The device fills a ring in order; a short look ahead is the fast path. */
 #define WINDOW		8
 /* A ring that was set up again begins elsewhere: only a full scan finds that. */
 #define SCAN_NS		(100 * NSEC_PER_MSEC)
@@ -41,16 +41,19 @@ void frames_open(struct frames *f)
 
 /* Returns what is wrong, NULL when nothing is. */
 const char *frames_ring(struct frames *f, uint64_t slots, uint64_t size,
-			uint64_t offset)
+			uint64_t offset, uint64_t queues)
 {
 	if (!slots || slots > 65536 || size < sizeof(struct lu_frame) ||
-	    size > 65536 || offset % 4)
+	    size > 65536 || offset % 4 || !queues || queues > LU_QUEUES ||
+	    slots % queues)
 		return "the 'ring' line describes no usable ring";
-	if (f->slots == slots && f->slot_size == size && f->ring_offset == offset)
+	if (f->slots == slots && f->slot_size == size && f->ring_offset == offset &&
+	    f->queues == queues)
 		return NULL;	/* the same ring, told by the next kernel */
 	if (f->slots)
 		return "a second 'ring' line describes another ring";
 	f->slots = slots;
+	f->queues = queues;
 	f->slot_size = size;
 	f->ring_offset = offset;
 	f->slot_stamp = calloc(slots, sizeof(*f->slot_stamp));
@@ -85,13 +88,55 @@ void frames_stop(struct frames *f, uint64_t now)
 	f->stop_ns = now;
 }
 
-void frame_build(struct lu_frame *frame, uint32_t seq, uint64_t sent_ns)
+/* QUEUE, or QUEUE FRAMES. Returns what is wrong with it, or NULL. */
+const char *frames_quiet(struct frames *f, char *args)
+{
+	char *rest = NULL, *first = strtok_r(args, " ", &rest);
+	uint64_t queue, left = 0;
+
+	if (!parse_u64(first, &queue) || (*rest && !parse_u64(rest, &left)))
+		return "it must read 'quiet QUEUE' or 'quiet QUEUE FRAMES'";
+	if (queue >= f->queues)
+		return "there is no such queue";
+	f->queue[queue].quiet = true;
+	f->queue[queue].left = left;
+	return NULL;
+}
+
+void frames_loud(struct frames *f)
+{
+	uint32_t q;
+
+	for (q = 0; q < f->queues; q++)
+		f->queue[q].quiet = false;
+}
+
+static bool is_quiet(const struct queue *q)
+{
+	return q->quiet && !q->left;
+}
+
+/* False when nothing is to be sent to any. */
+bool choose_queue(struct frames *f)
+{
+	uint32_t tries;
+
+	for (tries = 0; tries < f->queues; tries++) {
+		if (!is_quiet(&f->queue[f->next_queue]))
+			return true;
+		f->next_queue = (f->next_queue + 1) % f->queues;
+	}
+	return false;
+}
+
+void frame_build(struct lu_frame *frame, uint32_t seq, uint32_t queue,
+		 uint64_t sent_ns)
 {
 	static const uint8_t source[6] = { 0x02, 0, 0, 0, 0, 0x01 };
 	uint32_t i;
 
 	memset(frame, 0, sizeof(*frame));
-	memset(frame->dst, 0xff, sizeof(frame->dst));
+	lu_queue_address(frame->dst, queue);
 	memcpy(frame->src, source, sizeof(frame->src));
 	frame->ethertype[0] = LU_ETHERTYPE >> 8;
 	frame->ethertype[1] = LU_ETHERTYPE & 0xff;
@@ -103,10 +148,21 @@ void frame_build(struct lu_frame *frame, uint32_t seq, uint64_t sent_ns)
 	frame->sum = lu_frame_sum(frame);
 }
 
-void frames_accepted(struct frames *f, uint64_t sent_ns)
+void frames_accepted(struct frames *f, uint32_t queue, uint64_t sent_ns)
 {
 	f->info = grow(f->info, f->sent, &f->cap, sizeof(*f->info));
-	f->info[f->sent++] = (struct frame_info){ .sent_ns = sent_ns, .slot = -1 };
+	f->info[f->sent++] = (struct frame_info){
+		.sent_ns = sent_ns, .slot = -1, .queue = queue };
+}
+
+void frame_was_sent(struct frames *f, uint64_t now)
+{
+	struct queue *q = &f->queue[f->next_queue];
+
+	frames_accepted(f, f->next_queue, now);
+	if (q->quiet)
+		q->left--;
+	f->next_queue = (f->next_queue + 1) % f->queues;
 }
 
 static void blocked(struct frames *f, uint64_t now)
@@ -139,13 +195,13 @@ void frames_send(struct frames *f, uint64_t now)
 
 	while (recv(f->socket, waste, sizeof(waste), MSG_DONTWAIT) > 0)
 		;	/* frames that the device sends are ignored */
-	if (!f->sending || now < f->due_ns)
+	if (!f->sending || now < f->due_ns || !choose_queue(f))
 		return;
-	frame_build(&frame, f->sent + 1, now);
+	frame_build(&frame, f->sent + 1, f->next_queue, now);
 	done = sendto(f->socket, &frame, sizeof(frame), MSG_DONTWAIT,
 		      (struct sockaddr *)&to, sizeof(to));
 	if (done == sizeof(frame)) {
-		frames_accepted(f, now);
+		frame_was_sent(f, now);
 		next_deadline(f, now);
 	} else if (errno == EAGAIN || errno == ENOBUFS || errno == EINTR) {
 		blocked(f, now);
@@ -175,7 +231,7 @@ static void landed(struct frames *f, const struct lu_frame *frame,
 		   uint32_t slot, uint64_t now)
 {
 	struct frame_info *info = &f->info[frame->seq - 1];
-	uint32_t before = f->landed ? f->chain[f->landed - 1] : 0;
+	struct queue *q = &f->queue[info->queue];
 
 	if (info->landed_ns) {
 		f->duplicated++;
@@ -184,12 +240,13 @@ static void landed(struct frames *f, const struct lu_frame *frame,
 	info->landed_ns = now;
 	info->slot = slot;
 	f->last_landed_ns = now;
-	if (frame->seq < f->max_landed_seq)
+	if (frame->seq < q->max_landed_seq)
 		f->reordered++;
 	else
-		f->max_landed_seq = frame->seq;
-	f->chain = grow(f->chain, f->landed, &f->chain_cap, sizeof(*f->chain));
-	f->chain[f->landed++] = lu_chain(before, frame->seq, frame->sum);
+		q->max_landed_seq = frame->seq;
+	q->chain = lu_chain(q->chain, frame->seq, frame->sum);
+	q->landed++;
+	f->landed++;
 }
 
 static enum look look(struct frames *f, uint32_t slot, uint64_t now)
@@ -218,16 +275,20 @@ static enum look look(struct frames *f, uint32_t slot, uint64_t now)
 	return LANDED;
 }
 
-static bool watch_slots(struct frames *f, uint32_t count, uint64_t now)
+static bool watch_slots(struct frames *f, uint32_t queue, uint32_t count, uint64_t now)
 {
-	uint32_t first = f->next_slot, slot, i;
+	uint32_t slots = f->slots / f->queues, slot, i;
+	struct queue *q = &f->queue[queue];
+	uint32_t first = q->next_slot;
 	bool found = false;
 
+	if (count > slots)
+		count = slots;
 	for (i = 0; i < count; i++) {
-		slot = (first + i) % f->slots;
-		if (look(f, slot, now) == NOTHING_NEW)
+		slot = (first + i) % slots;
+		if (look(f, queue * slots + slot, now) == NOTHING_NEW)
 			continue;
-		f->next_slot = (slot + 1) % f->slots;
+		q->next_slot = (slot + 1) % slots;
 		found = true;
 	}
 	return found;
@@ -235,17 +296,22 @@ static bool watch_slots(struct frames *f, uint32_t count, uint64_t now)
 
 void frames_watch(struct frames *f, uint64_t now)
 {
+	bool scan = now - f->scanned_ns >= SCAN_NS;
+	uint32_t q;
+
 	if (!f->started)
 		return;
 	if (f->looked_ns && (f->sending || f->draining) &&
 	    now - f->looked_ns > f->max_look_gap_ns)
 		f->max_look_gap_ns = now - f->looked_ns;
 	f->looked_ns = now;
-	while (watch_slots(f, f->slots < WINDOW ? f->slots : WINDOW, now))
-		;
-	if (now - f->scanned_ns >= SCAN_NS) {
+	if (scan)
 		f->scanned_ns = now;
-		watch_slots(f, f->slots, now);
+	for (q = 0; q < f->queues; q++) {
+		while (watch_slots(f, q, WINDOW, now))
+			;
+		if (scan)
+			watch_slots(f, q, f->slots, now);
 	}
 }
 
@@ -266,22 +332,22 @@ void frames_write(const struct frames *f, const struct phases *p)
 	FILE *out = create("arrivals.tsv");
 	size_t i;
 
-	fprintf(out, "seq\tsent_ns\tlanded_ns\tphase\tslot\tsent_ms\tlanded_ms\n");
+	fprintf(out, "seq\tsent_ns\tlanded_ns\tphase\tslot\tsent_ms\tlanded_ms\tqueue\n");
 	for (i = 0; i < f->sent; i++) {
 		const struct frame_info *info = &f->info[i];
 
 		fprintf(out, "%zu\t%llu\t", i + 1,
 			(unsigned long long)info->sent_ns);
 		if (!info->landed_ns) {
-			fprintf(out, "-\tlost\t-\t%.3f\t-\n",
-				phases_ms_after_kexec(p, info->sent_ns));
+			fprintf(out, "-\tlost\t-\t%.3f\t-\t%u\n",
+				phases_ms_after_kexec(p, info->sent_ns), info->queue);
 			continue;
 		}
-		fprintf(out, "%llu\t%s\t%d\t%.3f\t%.3f\n",
+		fprintf(out, "%llu\t%s\t%d\t%.3f\t%.3f\t%u\n",
 			(unsigned long long)info->landed_ns,
 			phase_names[phases_at(p, info->landed_ns)], info->slot,
 			phases_ms_after_kexec(p, info->sent_ns),
-			phases_ms_after_kexec(p, info->landed_ns));
+			phases_ms_after_kexec(p, info->landed_ns), info->queue);
 	}
 	fclose(out);
 }

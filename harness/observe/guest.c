@@ -8,6 +8,8 @@
 #define KEEP_NS	(5 * NSEC_PER_MSEC)
 /* A guest that is silent for this long is not waited for. */
 #define DEAD_NS	(500 * NSEC_PER_MSEC)
+/* One that is silent for this long stands still: it does not sleep. */
+#define STILL_NS	(50 * NSEC_PER_MSEC)
 
 static volatile struct lu_guest_control *control(const struct guest *g)
 {
@@ -52,7 +54,25 @@ void guest_watch(struct guest *g, uint64_t now)
 	g->beat_ns = now;
 }
 
-/* The four fields under the guest's lock; false when it is always held. */
+/* How long the guest sleeps on while a queue has something for it. */
+void guest_watch_queues(struct guest *g, const struct frames *f, uint64_t now)
+{
+	volatile struct lu_guest_control *c = control(g);
+	uint32_t q;
+
+	if (!c || !g->first_ns)
+		return;
+	for (q = 0; q < f->queues; q++) {
+		if (c->queue[q].frames >= f->queue[q].landed)
+			g->unseen_ns[q] = 0;
+		else if (!g->unseen_ns[q] || now - g->beat_ns > STILL_NS)
+			g->unseen_ns[q] = now;
+		else if (now - g->unseen_ns[q] > g->max_sleep_ns)
+			g->max_sleep_ns = now - g->unseen_ns[q];
+	}
+}
+
+/* What is under the guest's lock; false when it is always held. */
 static bool snapshot(const struct guest *g, struct lu_guest_control *copy)
 {
 	volatile struct lu_guest_control *c = control(g);
@@ -72,6 +92,15 @@ static bool snapshot(const struct guest *g, struct lu_guest_control *copy)
 	return false;
 }
 
+uint32_t guest_frames(const struct lu_guest_control *c)
+{
+	uint32_t frames = 0, q;
+
+	for (q = 0; q < LU_QUEUES; q++)
+		frames += c->queue[q].frames;
+	return frames;
+}
+
 /* Also true when there is no use in waiting. */
 bool guest_caught_up(const struct guest *g, const struct frames *f)
 {
@@ -79,7 +108,18 @@ bool guest_caught_up(const struct guest *g, const struct frames *f)
 
 	if (!g->known || !g->first_ns || now_ns() - g->beat_ns > DEAD_NS)
 		return true;
-	return snapshot(g, &c) && c.frames >= f->landed;
+	return snapshot(g, &c) && guest_frames(&c) >= f->landed;
+}
+
+static bool chains_are_same(const struct lu_guest_control *c, const struct frames *f)
+{
+	uint32_t q;
+
+	for (q = 0; q < f->queues; q++)
+		if (c->queue[q].frames != f->queue[q].landed ||
+		    c->queue[q].chain != f->queue[q].chain)
+			return false;
+	return true;
 }
 
 void guest_check(struct guest *g, const struct frames *f)
@@ -90,10 +130,8 @@ void guest_check(struct guest *g, const struct frames *f)
 	if (!f->started || !f->landed || !snapshot(g, c))
 		return;
 	g->checked = true;
-	g->behind = f->landed - c->frames;
-	g->content_ok = c->frames == f->landed &&
-			c->chain == f->chain[f->landed - 1] &&
-			!c->bad_content && !c->out_of_order;
+	g->behind = f->landed - guest_frames(c);
+	g->content_ok = chains_are_same(c, f) && !c->bad_content && !c->out_of_order;
 }
 
 /* The last heartbeat before @ns and the first one from then on; 0: none. */

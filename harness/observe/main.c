@@ -2,7 +2,7 @@
 /*
  *	observe --dir DIR --timeout SECONDS [--name NAME] [--rate FRAMES_PER_S]
  *		[--memory FILE] [--kernels N] [--expect STAGE:COUNT:REGEX]...
- *		[--allow STAGE:REGEX]... [--at PHASE:COMMAND]...
+ *		[--allow STAGE:REGEX]... [--at PHASE:COMMAND]... [--at-each PHASE:COMMAND]...
  *		[--doorbell VECTORS] [--quiet|--progress]
  *		-- qemu-system-x86_64 ARGUMENTS...
  *
@@ -124,7 +124,9 @@ static void take_option(struct observe *o, const char *option, const char *value
 	else if (!strcmp(option, "--allow"))
 		wrong = gate_declare(&o->console.gate, value, false);
 	else if (!strcmp(option, "--at"))
-		wrong = act_declare(o, value);
+		wrong = act_declare(o, value, false);
+	else if (!strcmp(option, "--at-each"))
+		wrong = act_declare(o, value, true);
 	else if (!strcmp(option, "--doorbell"))
 		wrong = doorbell_declare(&o->doorbell, value);
 	else
@@ -232,6 +234,7 @@ static void tend_frames(struct observe *o)
 
 	frames_watch(f, now);
 	guest_watch(&o->guest, now);
+	guest_watch_queues(&o->guest, f, now);
 	frames_send(f, now);
 	if (first && f->sent && phases_enter(&o->phases, PHASE_BEFORE, now))
 		say(o, "phase before: sending %u frames a second", f->rate);

@@ -84,6 +84,7 @@ bool phases_enter(struct phases *p, enum phase phase, uint64_t ns);
 void phases_clock(struct phases *p, uint64_t clock);
 enum phase phases_current(const struct phases *p);
 enum phase phases_at(const struct phases *p, uint64_t ns);
+unsigned int phases_count(const struct phases *p, enum phase phase);
 bool phases_occurred(const struct phases *p, enum phase phase);
 bool phases_jumps_seen(const struct phases *p);
 uint64_t phases_gap_end(const struct phases *p, size_t jump);
@@ -127,15 +128,28 @@ struct frame_info {
 	uint64_t sent_ns;
 	uint64_t landed_ns;	/* 0: not yet */
 	int slot;
+	uint32_t queue;
+};
+
+/* Where the device puts what is sent to one of its MAC addresses. */
+struct queue {
+	uint32_t next_slot;	/* looked at next, from 0 for each queue */
+	uint32_t max_landed_seq;
+	size_t landed;
+	uint32_t chain;		/* over all that landed */
+	bool quiet;		/* nothing is sent there ... */
+	unsigned int left;	/* ... after so many more */
 };
 
 struct frames {
 	struct memory *memory;
 	uint32_t slots, slot_size;
+	uint32_t queues;	/* that share the slots; 0: not known */
+	struct queue queue[LU_QUEUES];
+	uint32_t next_queue;	/* is sent to next */
 	uint64_t ring_offset;
 	uint64_t *slot_stamp;	/* sent_ns of the frame last seen there */
 	uint64_t *slot_torn_ns;	/* a wrong sum was first seen at this time */
-	uint32_t next_slot;
 	uint64_t scanned_ns;
 
 	int socket;
@@ -147,9 +161,7 @@ struct frames {
 
 	struct frame_info *info; /* info[seq - 1] */
 	size_t sent, cap;
-	uint32_t *chain;	/* after the n-th landed frame */
-	size_t landed, chain_cap;
-	uint32_t max_landed_seq;
+	size_t landed;
 	uint64_t last_landed_ns;
 	unsigned int reordered, duplicated, corrupted;
 
@@ -158,11 +170,16 @@ struct frames {
 
 void frames_open(struct frames *f);
 const char *frames_ring(struct frames *f, uint64_t slots, uint64_t size,
-			uint64_t offset);
+			uint64_t offset, uint64_t queues);
+const char *frames_quiet(struct frames *f, char *args);
+void frames_loud(struct frames *f);
+bool choose_queue(struct frames *f);
+void frame_was_sent(struct frames *f, uint64_t now);
 const char *frames_start(struct frames *f, uint64_t now);
 void frames_stop(struct frames *f, uint64_t now);
-void frame_build(struct lu_frame *frame, uint32_t seq, uint64_t sent_ns);
-void frames_accepted(struct frames *f, uint64_t sent_ns);
+void frame_build(struct lu_frame *frame, uint32_t seq, uint32_t queue,
+		 uint64_t sent_ns);
+void frames_accepted(struct frames *f, uint32_t queue, uint64_t sent_ns);
 void frames_watch(struct frames *f, uint64_t now);
 void frames_send(struct frames *f, uint64_t now);
 bool frames_settled(const struct frames *f, uint64_t now);
@@ -191,6 +208,9 @@ struct guest {
 	uint32_t behind;
 	uint32_t count;			/* last heartbeat seen */
 	uint64_t first_ns, beat_ns, max_gap_ns;
+	/* Since when a queue has frames that the guest has not seen; 0: it has none. */
+	uint64_t unseen_ns[LU_QUEUES];
+	uint64_t max_sleep_ns;		/* the longest of these times, while its heart beat */
 	struct beat *beat;
 	size_t beats, cap;
 };
@@ -203,11 +223,14 @@ struct guest_pause {
 };
 
 void guest_watch(struct guest *g, uint64_t now);
+void guest_watch_queues(struct guest *g, const struct frames *f, uint64_t now);
 bool guest_pause(const struct guest *g, const struct phases *p,
 		 struct guest_pause *pause);
 double guest_pause_ours(const struct guest_pause *pause);
 bool guest_pause_clocked(const struct guest *g, const struct phases *p,
 			 double *ours);
+/* Accepted by all queues. */
+uint32_t guest_frames(const struct lu_guest_control *c);
 bool guest_caught_up(const struct guest *g, const struct frames *f);
 void guest_check(struct guest *g, const struct frames *f);
 void guest_write(const struct guest *g, const struct phases *p);
@@ -479,14 +502,16 @@ void channel_answer(struct observe *o);
 /* What is done to the machine from outside, and when. */
 struct act {
 	enum phase phase;
-	const char *command;	/* "doorbell VECTOR", or of QEMU's human monitor */
-	bool done;
+	/* "doorbell VECTOR", "quiet QUEUE", or of QEMU's human monitor. */
+	const char *command;
+	bool each;		/* not only the first time */
+	unsigned int times;	/* it was done */
 	unsigned int asked;	/* the request's number */
 };
 
 #define MAX_ACTS	16
 
-const char *act_declare(struct observe *o, const char *text);
+const char *act_declare(struct observe *o, const char *text, bool each);
 void acts_do(struct observe *o);
 void acts_check(struct observe *o);
 

@@ -57,14 +57,20 @@ enum phase phases_at(const struct phases *p, uint64_t ns)
 	return PHASE_BOOT;
 }
 
-bool phases_occurred(const struct phases *p, enum phase phase)
+/* How often it began. */
+unsigned int phases_count(const struct phases *p, enum phase phase)
 {
+	unsigned int count = 0;
 	size_t i;
 
 	for (i = 0; i < p->n; i++)
-		if (p->change[i].phase == phase)
-			return true;
-	return false;
+		count += p->change[i].phase == phase;
+	return count;
+}
+
+bool phases_occurred(const struct phases *p, enum phase phase)
+{
+	return phases_count(p, phase);
 }
 
 /*

@@ -400,7 +400,7 @@ static void put_stopped(const struct observe *o)
 static void put_guest(const struct observe *o)
 {
 	const struct guest *g = &o->guest;
-	bool looked = g->checked && g->last.frames;
+	bool looked = g->checked && guest_frames(&g->last);
 	bool lives = g->beat_ns > o->channel.hello_ns &&
 		     g->beat_ns > o->phases.adopted_ns;
 	bool gap_known = alive.guest && (lives || !o->phases.kexec_ns);
@@ -412,8 +412,10 @@ static void put_guest(const struct observe *o)
 	put_ms("guest.last_heartbeat_ms_after_kexec",
 	       alive.guest && o->phases.kexec_ns,
 	       phases_ms_after_kexec(&o->phases, g->beat_ns));
-	put_count("guest.frames", g->checked, g->last.frames);
+	put_count("guest.frames", g->checked, guest_frames(&g->last));
 	put_count("guest.behind", g->checked, (int32_t)g->behind);
+	put_ms("guest.longest_sleep_ms", g->checked,
+	       (double)g->max_sleep_ns / NSEC_PER_MSEC);
 	put_count("guest.bad_content", looked, g->last.bad_content);
 	put_count("guest.not_a_frame", looked, g->last.not_a_frame);
 	put_count("guest.out_of_order", looked, g->last.out_of_order);
@@ -434,12 +436,33 @@ static void put_guest_pause(const struct observe *o)
 	put_ms("guest_pause.clocked_percent", clocked, ours);
 }
 
-static void put_interrupts(void)
+/*
+ * Each frame is a reason for one message. Several may be one interrupt; after one that
+ * is lost the guest does not look at what has landed.
+ */
+static void put_interrupts(const struct observe *o)
 {
-	put_null("interrupts.raised");
-	put_null("interrupts.delivered");
-	put_null("interrupts.lost");
-	put_null("interrupts.spurious");
+	unsigned int delivered = 0, lost = 0, spurious = 0;
+	const struct frames *f = &o->frames;
+	const struct guest *g = &o->guest;
+	bool on = g->checked && f->queues > 1 && guest_frames(&g->last);
+	uint32_t q;
+
+	for (q = 0; q < f->queues; q++) {
+		const struct lu_guest_queue *seen = &g->last.queue[q];
+		size_t landed = f->queue[q].landed;
+
+		delivered += seen->interrupts;
+		lost += seen->frames < landed;
+		if (g->last.mode == LU_MSIX && seen->interrupts > landed)
+			spurious += seen->interrupts - landed;
+	}
+	if (g->last.mode != LU_MSIX && delivered > f->landed)
+		spurious = delivered - f->landed;
+	put_count("interrupts.raised", on, f->landed);
+	put_count("interrupts.delivered", on, delivered);
+	put_count("interrupts.lost", on, lost);
+	put_count("interrupts.spurious", on, spurious);
 }
 
 static void put_host(const struct observe *o)
@@ -484,7 +507,7 @@ static void put_all(const struct observe *o, const char *verdict)
 		  memory_canary_damaged(&o->memory));
 	put_count("memory_moved",
 		  o->memory.compared_ns > o->channel.hello_ns, o->memory.moved);
-	put_interrupts();
+	put_interrupts(o);
 	put_guest(o);
 	put_guest_pause(o);
 	put_phases(o);

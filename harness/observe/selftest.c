@@ -274,7 +274,7 @@ static void put_frame(struct memory *m, uint32_t slot, uint32_t seq,
 {
 	struct lu_frame frame;
 
-	frame_build(&frame, seq, sent_ns);
+	frame_build(&frame, seq, 0, sent_ns);
 	if (damaged)
 		frame.body[7] ^= 1;
 	memcpy(m->map + slot * 2048, &frame, sizeof(frame));
@@ -290,7 +290,7 @@ static void set_up(struct memory *m, struct frames *f)
 	memory_end(m, 1);
 	f->memory = m;
 	f->rate = 100;
-	frames_ring(f, SLOTS, 2048, 0);
+	frames_ring(f, SLOTS, 2048, 0, 1);
 	f->started = true;
 }
 
@@ -309,18 +309,18 @@ static void test_frames(void)
 	set_up(&m, &f);
 	put_frame(&m, 0, 3, 77, false);	/* an older run's */
 	for (seq = 1; seq <= 40; seq++)
-		frames_accepted(&f, ms(1000 + seq));
+		frames_accepted(&f, 0, ms(1000 + seq));
 	frames_watch(&f, ms(2000));
 	same(f.landed, 0, "an older run's frame is not ours");
 	/* 1..20 in order, one turn of the ring and more */
 	for (seq = 1; seq <= 20; seq++) {
 		put_frame(&m, (seq - 1) % SLOTS, seq, ms(1000 + seq), false);
 		frames_watch(&f, ms(2000 + 10 * seq));
-		frame_build(&frame, seq, ms(1000 + seq));
+		frame_build(&frame, seq, 0, ms(1000 + seq));
 		chain = lu_chain(chain, seq, frame.sum);
 	}
 	same(f.landed, 20, "frames land in ring order");
-	same(f.chain[19], chain, "the chain is the guest's");
+	same(f.queue[0].chain, chain, "the chain is the guest's");
 	/* 21 never comes, 23 before 22, 24 twice, 25 damaged */
 	slot = 20 % SLOTS;
 	put_frame(&m, slot++, 23, ms(1023), false);
@@ -344,6 +344,52 @@ static void test_frames(void)
 	same(f.info[26].landed_ns, ms(2500), "the time of an arrival");
 }
 
+static const char *quiet(struct frames *f, const char *args)
+{
+	char copy[64];
+
+	snprintf(copy, sizeof(copy), "%s", args);
+	return frames_quiet(f, copy);
+}
+
+static void test_queues(void)
+{
+	struct memory m;
+	struct frames f;
+	uint32_t seq;
+
+	set_up(&m, &f);
+	point(frames_ring(&f, SLOTS, 2048, 0, 3) && frames_ring(&f, SLOTS, 2048, 0, 2),
+	      "another number of queues is refused");
+	f.queues = 2;
+	for (seq = 1; seq <= 4; seq++)
+		frames_accepted(&f, seq % 2, ms(1000 + seq));
+	/* What is seen at once is seen queue by queue: 2, 4, 1, 3. */
+	put_frame(&m, SLOTS / 2, 1, ms(1001), false);
+	put_frame(&m, 0, 2, ms(1002), false);
+	put_frame(&m, SLOTS / 2 + 1, 3, ms(1003), false);
+	put_frame(&m, 1, 4, ms(1004), false);
+	frames_watch(&f, ms(2000));
+	same(f.landed, 4, "frames land in two queues");
+	same(f.queue[1].landed, 2, "each in its queue");
+	same(f.reordered, 0, "there is no order between queues");
+	put_frame(&m, 2, 6, ms(1006), false);
+	put_frame(&m, 3, 5, ms(1005), false);
+	frames_accepted(&f, 0, ms(1005));
+	frames_accepted(&f, 0, ms(1006));
+	frames_watch(&f, ms(2001));
+	same(f.reordered, 1, "there is in a queue");
+
+	point(quiet(&f, "") && quiet(&f, "2") && quiet(&f, "1 x") && quiet(&f, "1 2 3"),
+	      "quiet: what cannot be is refused");
+	point(!quiet(&f, "0") && !quiet(&f, "1 1"), "queues fall silent");
+	point(choose_queue(&f) && f.next_queue == 1, "the other one is sent to");
+	frame_was_sent(&f, ms(1007));
+	point(!choose_queue(&f), "nothing is sent after the last frame");
+	frames_loud(&f);
+	point(choose_queue(&f), "until all are loud again");
+}
+
 static struct gaps gaps_of(uint64_t adopted_ms, const uint64_t *at, size_t n)
 {
 	static struct frames f;
@@ -359,7 +405,7 @@ static struct gaps gaps_of(uint64_t adopted_ms, const uint64_t *at, size_t n)
 		phases_enter(&p, PHASE_AFTER, ms(adopted_ms));
 	p.end_ns = ms(6000);
 	for (i = 0; i < n; i++) {
-		frames_accepted(&f, ms(1));
+		frames_accepted(&f, 0, ms(1));
 		f.info[i].landed_ns = ms(at[i]);
 		f.landed++;
 	}
@@ -418,14 +464,14 @@ static void test_guest(void)
 	set_up(&m, &f);
 	c = (void *)(m.map + 0x8000);
 	c->magic = LU_CONTROL_MAGIC;
-	frames_accepted(&f, ms(1000));
+	frames_accepted(&f, 0, ms(1000));
 	put_frame(&m, 0, 1, ms(1000), false);
 	frames_watch(&f, ms(1001));
 	guest_check(&g, &f);
 	point(g.checked && !g.content_ok && g.behind == 1,
 	      "a guest that saw nothing is not content");
-	c->frames = 1;
-	c->chain = f.chain[0];
+	c->queue[0].frames = 1;
+	c->queue[0].chain = f.queue[0].chain;
 	guest_check(&g, &f);
 	point(g.content_ok, "a guest that saw all is");
 	c->bad_content = 1;
@@ -795,16 +841,17 @@ static const struct {
 	{ "device_tlb_by_phase.after", "0", { TRACE, TRANSLATION } },
 	{ "canary_damaged", "0", { RAM } },
 	{ "memory_moved", "0", { LIST } },
-	{ "interrupts.raised", "null", { NONE } },
-	{ "interrupts.delivered", "null", { NONE } },
-	{ "interrupts.lost", "null", { NONE } },
-	{ "interrupts.spurious", "null", { NONE } },
+	{ "interrupts.raised", "3", { RAM, LANDING, DIARY } },
+	{ "interrupts.delivered", "3", { RAM, LANDING, DIARY } },
+	{ "interrupts.lost", "0", { RAM, LANDING, DIARY } },
+	{ "interrupts.spurious", "0", { RAM, LANDING, DIARY } },
 	{ "guest.alive", "true", { RAM, HEART } },
 	{ "guest.content_ok", "true", { RAM, LANDING } },
 	{ "guest.max_heartbeat_gap_ms", NULL, { RAM, HEART } },
 	{ "guest.last_heartbeat_ms_after_kexec", NULL, { RAM, HEART } },
 	{ "guest.frames", "3", { RAM, LANDING } },
 	{ "guest.behind", "0", { RAM, LANDING } },
+	{ "guest.longest_sleep_ms", NULL, { RAM, LANDING } },
 	{ "guest.bad_content", "0", { RAM, LANDING, DIARY } },
 	{ "guest.not_a_frame", "0", { RAM, LANDING, DIARY } },
 	{ "guest.out_of_order", "0", { RAM, LANDING, DIARY } },
@@ -923,16 +970,18 @@ static void a_frame_lands(struct play *p)
 	uint64_t sent = now_ns();
 	struct lu_frame frame;
 
-	frames_accepted(&p->o.frames, sent);
+	frames_accepted(&p->o.frames, 0, sent);
 	p->frames++;
 	if (!p->o.phases.n)
 		phases_enter(&p->o.phases, PHASE_BEFORE, sent);
 	if (p->blind != LANDING && p->blind != RAM) {
 		put_frame(&p->o.memory, p->frames - 1, p->frames, sent, false);
-		frame_build(&frame, p->frames, sent);
+		frame_build(&frame, p->frames, 0, sent);
 		if (p->blind != DIARY) {
-			c->chain = lu_chain(c->chain, p->frames, frame.sum);
-			c->frames++;
+			c->queue[0].chain = lu_chain(c->queue[0].chain, p->frames,
+						     frame.sum);
+			c->queue[0].frames++;
+			c->queue[0].interrupts++;
 		}
 	}
 	usleep(50);
@@ -948,7 +997,7 @@ static void told_memory(struct play *p)
 {
 	told(p, "memory 0 0 0x10000");
 	told(p, "memory end");
-	told(p, "ring 16 2048 0");
+	told(p, "ring 16 2048 0 2");
 	told(p, "control 0x8000");
 }
 
@@ -1205,6 +1254,7 @@ int main(void)
 	test_mismatch();
 	test_info_pci();
 	test_frames();
+	test_queues();
 	test_gaps();
 	test_memory();
 	test_guest();

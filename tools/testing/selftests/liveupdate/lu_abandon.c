@@ -210,9 +210,9 @@ static void again(const char *bdf)
 	take_over(&device, bdf, session);
 	ksft_test_result_pass("another one can bind it\n");
 	now = registers(&device);
-	ksft_test_result(now.ring_address == old->ring_address &&
+	ksft_test_result(now.queue[0].ring_address == old->queue[0].ring_address &&
 			 now.rctl == old->rctl && now.command == old->command &&
-			 now.queue_control == old->queue_control,
+			 now.queue[0].control == old->queue[0].control,
 			 "it is as it was\n");
 	lu_result_is(luo_session_finish(session), 0, "and finish");
 }

@@ -34,10 +34,10 @@ static bool start(struct lu_vfio *device, const char *bdf, uint32_t buffers)
 	lu_vfio_place_bar0(device, LU_BAR_BASE);
 	lu_vfio_set_command(device, PCI_COMMAND_IO | PCI_COMMAND_MEMORY |
 				    PCI_COMMAND_MASTER);
-	if (!lu_igb_start_receive(device->bar0, LU_RAM_BASE + LU_RING_OFFSET,
+	if (!lu_igb_start_receive(device->bar0, LU_RAM_BASE + LU_RING_OFFSET, 1,
 				  LINK_PATIENCE_MS))
 		return false;
-	lu_write_reg(device->bar0, LU_IGB_RDT0, buffers);
+	lu_write_reg(device->bar0, LU_IGB_RDT(0), buffers);
 	return true;
 }
 

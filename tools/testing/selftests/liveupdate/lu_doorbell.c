@@ -4,14 +4,20 @@
  * vector for each moment of a live update, and the observer outside of the machine
  * rings it then. The moments within the gap are those of its phases.
  *
- *	lu_doorbell preserve [--irq off] BDF	arm all vectors, mask them, preserve it
- *	lu_doorbell finish [--irq off] BDF	set them up in the next kernel
+ *	lu_doorbell preserve [--irq HOW] BDF	arm all vectors, mask them, preserve it
+ *	lu_doorbell finish [--irq HOW] BDF	set them up in the next kernel
+ *
+ *	lu_doorbell refused BDF			another file calls the update off
  *
  *	--irq off	MSI-X is disabled for the kexec, not masked
+ *	--irq late	it is not masked, which the kernel refuses
+ *	--irq other	it is masked by the first CPU and arrives at the second
  */
+#include <dirent.h>
 #include <errno.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,6 +39,7 @@
 #define SESSION		"doorbell"
 #define TOKEN_MEMORY	1
 #define TOKEN_DEVICE	2
+#define TOKEN_REFUSER	3
 #define IOVA		0x40000000ull
 #define SYNC_MS		20000
 #define POLL_US		10000
@@ -99,7 +106,7 @@ static struct memory *memory;
 static size_t memory_size;
 static int memory_fd;
 static int events[VECTORS];
-static bool disabled;
+static bool disabled, late, other_cpu;
 
 /* --- the doorbell ------------------------------------------------------------ */
 
@@ -110,13 +117,23 @@ static void ring_vector(enum vector v)
 		lu_die_errno("the observer does not ring vector %d", v);
 }
 
+/* Without a mask, what is rung during it has no meaning. */
+static bool is_rung(enum vector v)
+{
+	if (v >= MASKING && v < ARMED && late)
+		return false;
+	if (v < ARMED)
+		return !disabled;
+	return v != SILENT && v != GUEST_SILENT;
+}
+
 /*
  * Ring @first and those that follow during the next call. Without a mask it is a matter
  * of luck whether a message is lost then.
  */
 static void begin_series(enum vector first, int interval_us)
 {
-	if (!disabled && lu_channel_tell("doorbell %d %d %d", first,
+	if (is_rung(first) && lu_channel_tell("doorbell %d %d %d", first,
 					 first + SERIES - 1, interval_us))
 		lu_die_errno("the observer cannot be told to ring vectors");
 }
@@ -127,18 +144,11 @@ static void end_series(void)
 		lu_die_errno("the observer does not ring vectors");
 }
 
-static bool is_rung(enum vector v)
-{
-	if (v < ARMED)
-		return !disabled;
-	return v != SILENT && v != GUEST_SILENT;
-}
-
 static const char *moment(enum vector v)
 {
 	if (v >= ARMED)
 		return moments[v];
-	if (disabled)
+	if (!is_rung(v))
 		return "not rung in this test";
 	return v < MASKING ? "rung while the vectors are set up" :
 			     "rung during the mask";
@@ -155,6 +165,39 @@ static void create_events(void)
 		if (events[v] < 0)
 			lu_die_errno("cannot create an eventfd");
 	}
+}
+
+static void write_number(const char *path, int number)
+{
+	FILE *f = fopen(path, "w");
+
+	if (!f || fprintf(f, "%d\n", number) < 0 || fclose(f))
+		lu_die_errno("cannot write %d to %s", number, path);
+}
+
+/* All vectors arrive at the second CPU, and this is the first. */
+static void part_from_interrupts(const char *bdf)
+{
+	char path[300];
+	struct dirent *irq;
+	cpu_set_t first;
+	DIR *irqs;
+
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	if (sched_setaffinity(0, sizeof(first), &first))
+		lu_die_errno("sched_setaffinity");
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/msi_irqs", bdf);
+	irqs = opendir(path);
+	if (!irqs)
+		lu_die_errno("cannot open %s", path);
+	while ((irq = readdir(irqs))) {
+		if (irq->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "/proc/irq/%s/smp_affinity_list", irq->d_name);
+		write_number(path, 1);
+	}
+	closedir(irqs);
 }
 
 /* All but those that the guest masks. */
@@ -183,6 +226,8 @@ static void stop_interrupts(void)
 {
 	int err;
 
+	if (late)
+		return;
 	if (disabled)
 		err = lu_vfio_set_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX,
 				       VFIO_IRQ_SET_DATA_NONE, -1);
@@ -238,6 +283,8 @@ static void start(const char *bdf)
 	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	create_events();
 	arm();
+	if (other_cpu)
+		part_from_interrupts(bdf);
 }
 
 /* Two test results. */
@@ -274,6 +321,50 @@ static void preserve(int luo, const char *bdf)
 	ksft_print_cnts();
 	ring_vector(SAVED);
 	lu_stay_behind(ksft_get_fail_cnt() ? KSFT_FAIL : KSFT_PASS);
+}
+
+/* --- an update that does not take place --------------------------------------- */
+
+static bool seen_once(enum vector v)
+{
+	uint64_t seen[VECTORS] = { 0 };
+
+	count_all(seen, 0);
+	ksft_print_msg("vector %d: %llu\n", v, (unsigned long long)seen[v]);
+	return seen[v] == 1;
+}
+
+/* Nothing is lost and nothing doubled by a freeze and what undoes it. */
+static void refused(int luo, const char *bdf)
+{
+	uint64_t seen[VECTORS] = { 0 };
+	int session, err;
+
+	ksft_set_plan(6);
+	lu_load_next("");
+	start(bdf);
+	session = lu_new_session(luo, SESSION);
+	err = luo_session_preserve_fd(session, memory_fd, TOKEN_MEMORY);
+	if (!err)
+		err = luo_session_preserve_fd(session, device.fd, TOKEN_DEVICE);
+	if (!err)
+		err = luo_session_preserve_fd(session, lu_refuser(), TOKEN_REFUSER);
+	lu_result_is(err, 0, "all files are preserved");
+	stop_interrupts();
+	ring_vector(MASKED);
+	lu_result_is(lu_try_kexec(), -EIO, "the update is called off when it is frozen");
+	ring_vector(SAVED);
+	count_all(seen, 0);
+	ksft_test_result(!seen[MASKED] && !seen[SAVED], "its vectors are still masked\n");
+	if (lu_vfio_mask_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, VECTORS, false))
+		lu_die("MSI-X cannot be unmasked");
+	count_all(seen, 0);
+	ksft_test_result(seen[MASKED] == 1 && seen[SAVED] == 1 && !seen[SILENT],
+			 "what was sent meanwhile arrives once, and nothing else\n");
+	ring_vector(MASKED);
+	ksft_test_result(seen_once(MASKED), "what is sent then arrives once\n");
+	stop_interrupts();
+	lu_result_is(lu_try_kexec(), -EIO, "the next attempt is called off, too");
 }
 
 /* --- the new kernel ---------------------------------------------------------- */
@@ -331,11 +422,15 @@ int main(int argc, char *argv[])
 	int luo;
 
 	ksft_print_header();
-	disabled = argc > 3 && !strcmp(argv[2], "--irq") && !strcmp(argv[3], "off");
-	argc -= 2 * disabled;
-	argv += 2 * disabled;
+	if (argc == 5 && !strcmp(argv[2], "--irq")) {
+		disabled = !strcmp(argv[3], "off");
+		late = !strcmp(argv[3], "late");
+		other_cpu = !strcmp(argv[3], "other");
+		argc -= 2;
+		argv += 2;
+	}
 	if (argc != 3)
-		lu_die("usage: lu_doorbell preserve|finish [--irq off] BDF");
+		lu_die("usage: lu_doorbell preserve|finish|refused [--irq off|late|other] BDF");
 	lu_pci_require(argv[2], IVSHMEM_VENDOR, IVSHMEM_DEVICE);
 	if (lu_channel_open())
 		lu_die_errno("the channel cannot be opened");
@@ -349,7 +444,9 @@ int main(int argc, char *argv[])
 		preserve(luo, argv[2]);
 	else if (!strcmp(what, "finish"))
 		finish(luo, argv[2]);
+	else if (!strcmp(what, "refused"))
+		refused(luo, argv[2]);
 	else
-		lu_die("'%s' is neither preserve nor finish", what);
+		lu_die("'%s' is neither preserve, finish nor refused", what);
 	ksft_finished();
 }

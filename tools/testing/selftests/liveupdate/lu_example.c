@@ -9,7 +9,7 @@
  *
  * Between the two, load the next kernel by kexec_file_load() and start it.
  *
- * The device must be bound to vfio-pci. Boot both kernels with
+ * The device must have MSI-X and be bound to vfio-pci. Boot both kernels with
  * "kho=on liveupdate=on" and, for a device behind VT-d, "intel_iommu=on,sm_off",
  * without an IOMMU "vfio.enable_unsafe_noiommu_mode=1". Run as root.
  */
@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -54,10 +55,11 @@ struct state {
 	struct kvm_sregs sregs;
 	__u32 counter;
 	__u32 reg;
+	__u64 signals;		/* of the device, not yet injected */
 	unsigned char config[CONFIG_SIZE];
 };
 
-static int ram_fd, state_fd, device_fd, iommufd, vm_fd, vcpu_fd;
+static int ram_fd, state_fd, device_fd, iommufd, vm_fd, vcpu_fd, irq_fd;
 static unsigned char *ram;
 static struct state *state;
 static struct kvm_run *run;
@@ -289,6 +291,57 @@ static void enable_device(void)
 		err(1, "cannot enable the device");
 }
 
+/*
+ * This guest uses no interrupt, so its device's first vector signals an eventfd and no
+ * more. A real VMM arms all vectors of the guest's driver, and connects each eventfd
+ * to KVM by KVM_IRQFD before that.
+ */
+static void arm_interrupt(void)
+{
+	struct {
+		struct vfio_irq_set set;
+		int fd;
+	} arm = {
+		.set = {
+			.argsz = sizeof(arm),
+			.flags = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER,
+			.index = VFIO_PCI_MSIX_IRQ_INDEX,
+			.count = 1,
+		},
+	};
+
+	irq_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (irq_fd < 0)
+		err(1, "eventfd");
+	arm.fd = irq_fd;
+	xioctl(device_fd, VFIO_DEVICE_SET_IRQS, &arm);
+}
+
+/*
+ * What the device has sent has signaled the eventfd then, and what it sends later is
+ * pending in the device. A real VMM deassigns KVM_IRQFD before it reads the eventfd.
+ */
+static __u64 mask_and_drain_interrupt(void)
+{
+	struct vfio_irq_set mask = {
+		.argsz = sizeof(mask),
+		.flags = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_MASK,
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = 1,
+	};
+	__u64 signals;
+
+	xioctl(device_fd, VFIO_DEVICE_SET_IRQS, &mask);
+	return read(irq_fd, &signals, sizeof(signals)) < 0 ? 0 : signals;
+}
+
+/* As if the device had sent it. */
+static void inject_interrupt(void)
+{
+	if (eventfd_write(irq_fd, 1))
+		err(1, "eventfd_write");
+}
+
 static void read_config(unsigned char config[CONFIG_SIZE])
 {
 	if (pread(device_fd, config, CONFIG_SIZE,
@@ -317,6 +370,7 @@ static void old_kernel(const char *bdf)
 	bind_device();
 	map_and_attach();
 	enable_device();
+	arm_interrupt();
 	map_bar();
 	start_guest();
 	run_guest(1000);
@@ -333,10 +387,10 @@ static void old_kernel(const char *bdf)
 	run_guest(1000);
 
 	/*
-	 * The guest's pause begins: stop the vCPUs, save their state. Disable
-	 * the device's interrupts with VFIO_DEVICE_SET_IRQS (none is enabled
-	 * here): enabled ones make the kexec fail with EBUSY.
+	 * The guest's pause begins: stop the vCPUs, mask the interrupts, and only
+	 * then save the state of the vCPUs and of the interrupt controllers.
 	 */
+	state->signals = mask_and_drain_interrupt();
 	xioctl(vcpu_fd, KVM_GET_REGS, &state->regs);
 	xioctl(vcpu_fd, KVM_GET_SREGS, &state->sregs);
 	state->counter = guest_word(COUNTER);
@@ -371,10 +425,12 @@ static void new_kernel(void)
 	xioctl(vcpu_fd, KVM_SET_SREGS, &state->sregs);
 	xioctl(vcpu_fd, KVM_SET_REGS, &state->regs);
 
-	/*
-	 * The guest's pause ends. Where it uses interrupts, set them up and
-	 * signal each of them once before: those of the gap are lost.
-	 */
+	/* What was pending in the device signals at once. */
+	arm_interrupt();
+	if (state->signals)
+		inject_interrupt();
+
+	/* The guest's pause ends. */
 	run_guest(1000);
 
 	/* The rest is done while the guest runs and the device does DMA. */

@@ -25,12 +25,46 @@
 #define LU_RAM_SIZE		0x01000000u	/* 16 MiB */
 #define LU_CODE_OFFSET		0x00001000u
 #define LU_STACK_OFFSET		0x00004000u	/* grows down */
+#define LU_IDT_OFFSET		0x00005000u	/* 2 KiB */
+#define LU_GDT_OFFSET		0x00005800u
 #define LU_CONTROL_OFFSET	0x00008000u
-#define LU_RING_OFFSET		0x00010000u	/* 64 KiB */
+#define LU_RING_OFFSET		0x00010000u	/* 64 KiB, a part for each queue */
 #define LU_DMA_OFFSET		0x00020000u	/* 32 KiB, see lu_dma_address() */
 #define LU_BUFFERS_OFFSET	0x00100000u	/* 8 MiB */
 #define LU_SLOTS		4096u
 #define LU_SLOT_SIZE		2048u
+
+/*
+ * The device's receive queues. Each has its part of the slots, its interrupt and its
+ * MAC address, so that an event in one never wakes up the guest for another.
+ */
+#define LU_QUEUES		4u
+#define LU_QUEUE_SLOTS		(LU_SLOTS / LU_QUEUES)
+
+/* How the device interrupts the guest. */
+enum lu_interrupts {
+	LU_MSIX,		/* one vector for each queue */
+	LU_MSI,			/* one for all, as the device has no more */
+	LU_INTX,		/* level-triggered, for all */
+	LU_INTERRUPTS
+};
+
+/* Of the I/O APIC that KVM emulates. */
+#define LU_INTX_PIN		16u
+
+/* What the guest calls its interrupts; those of the queues follow each other. */
+#define LU_VECTOR_TIMER		0x40u
+#define LU_VECTOR_QUEUE		0x50u
+
+static inline void lu_queue_address(uint8_t mac[6], uint32_t queue)
+{
+	mac[0] = 0x02;		/* locally administered */
+	mac[1] = 0x4c;
+	mac[2] = 0x55;
+	mac[3] = 0;
+	mac[4] = 0;
+	mac[5] = queue;
+}
 
 /* The device's BAR 0 in the guest-physical address space. */
 #define LU_BAR_BASE		0xfe000000u
@@ -38,8 +72,9 @@
 
 /* igb (82576) registers the guest itself uses, datasheet chapter 8. */
 #define LU_IGB_STATUS		0x00008u
-#define LU_IGB_RDH0		0x0c010u
-#define LU_IGB_RDT0		0x0c018u
+#define LU_IGB_ICR		0x000c0u	/* read to clear */
+#define LU_IGB_RDH(queue)	(0x0c010u + 0x40u * (queue))
+#define LU_IGB_RDT(queue)	(0x0c018u + 0x40u * (queue))
 
 /* Advanced receive descriptor, 82576 datasheet section 7.1.5. */
 struct lu_rx_desc {
@@ -143,7 +178,7 @@ lu_frame_check(const struct lu_frame *f, uint32_t length, uint32_t last_seq)
 }
 
 /*
- * The guest's diary: every frame it accepted extends the chain, so equal
+ * The guest's diary: every frame it accepted extends the chain of its queue, so equal
  * chains mean the same frames in the same order since the guest was born.
  */
 static inline uint32_t lu_chain(uint32_t chain, uint32_t seq, uint32_t sum)
@@ -153,25 +188,36 @@ static inline uint32_t lu_chain(uint32_t chain, uint32_t seq, uint32_t sum)
 
 #define LU_CONTROL_MAGIC	0x4c544355u	/* "UCTL" */
 
-/* Written by the guest, read by the VMM and the observer. */
-struct lu_guest_control {
-	uint32_t magic;		/* set by the VMM at birth, once */
-	uint32_t heartbeat;	/* one more per turn of the guest's loop */
-	uint32_t lock;		/* odd while the four below or the pause change */
+struct lu_guest_queue {
 	uint32_t frames;	/* accepted since birth */
 	uint32_t last_seq;
 	uint32_t chain;		/* over all accepted frames; 0 at birth */
-	uint32_t next_slot;	/* ring slot the guest looks at next */
+	uint32_t next_slot;	/* of the queue's, looked at next */
+	uint32_t interrupts;	/* taken since birth; not under the lock. All count
+				 * for the first queue when they share one
+				 */
+	uint32_t reserved[3];
+};
+
+/* Written by the guest, read by the VMM and the observer. */
+struct lu_guest_control {
+	uint32_t magic;		/* set by the VMM at birth, once */
+	uint32_t heartbeat;	/* one more each time the guest wakes up */
+	uint32_t lock;		/* odd while the queues or the pause change */
+	uint32_t ticks;		/* interrupts of the local APIC's timer */
 	uint32_t bad_content;	/* checksum or body wrong */
-	uint32_t not_a_frame;	/* other traffic */
+	uint32_t not_a_frame;	/* other traffic, or another queue's */
 	uint32_t out_of_order;	/* seq not larger than the one before */
 	uint32_t status_reg;	/* last LU_IGB_STATUS read through the BAR */
-	uint32_t head_reg;	/* last LU_IGB_RDH0 read through the BAR */
+	uint32_t head_reg;	/* last LU_IGB_RDH(0) read through the BAR */
 	uint32_t head_moves;	/* how often head_reg was seen to change */
-	uint32_t reserved1;
 	uint64_t pause_begin;	/* TSC at the last heartbeat before the longest pause */
 	uint64_t pause_end;	/* TSC at the first heartbeat after it */
-	uint32_t reserved[14];
+	uint32_t mode;		/* enum lu_interrupts, set by the VMM at birth */
+	uint32_t hold;		/* set by the VMM: handlers wait while it is not 0 */
+	uint32_t held;		/* handlers that did */
+	uint32_t reserved[3];
+	struct lu_guest_queue queue[LU_QUEUES];
 };
 
 #endif /* LU_GUEST_H */

@@ -15,12 +15,19 @@
 #define LU_IGB_DEVICE	0x10c9
 
 /*
- * Brings up the link and lets the device fill the ring in the VM's memory,
- * all but one slot.  The ring must be prepared, bus mastering be on; @ring is
- * what the device calls its address.
+ * Brings up the link and lets the device fill the rings in the VM's memory, all but
+ * one slot of each.  They must be prepared, bus mastering be on; @ring is what the
+ * device calls the address of the first.
+ *
+ * With one of @queues it has all slots and takes every frame. With LU_QUEUES each has
+ * its part of the slots and takes the frames to its MAC address.
+ *
  * False when the link does not come up within @timeout_ms.
  */
-bool lu_igb_start_receive(void *bar, uint64_t ring, int timeout_ms);
+bool lu_igb_start_receive(void *bar, uint64_t ring, uint32_t queues, int timeout_ms);
+
+/* Has it interrupt for each frame; what @mode says must have been enabled. */
+void lu_igb_interrupt(void *bar, enum lu_interrupts mode);
 
 /* Has the device read one transmit descriptor of zeroes, or none, at @address. */
 void lu_igb_fetch(void *bar, uint64_t address);

@@ -6,6 +6,8 @@
  *	lu_irqs preserve msi|msix BDF	enable it, mask it, preserve the device
  *	lu_irqs finish msi|msix|none BDF	enable that in the next kernel, or nothing
  *	lu_irqs again msi|msix BDF	the same, when a process that did it has exited
+ *	lu_irqs cost VECTORS BDF	what it costs to mask so many vectors of MSI-X, on
+ *					a machine that QEMU counts the instructions of
  */
 #include <errno.h>
 #include <linux/pci_regs.h>
@@ -13,11 +15,13 @@
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include <libliveupdate.h>
 
@@ -144,6 +148,46 @@ static void finish(int luo, const char *bdf, const char *what, bool again)
 			 "nothing else is enabled in the device\n");
 }
 
+/* Instructions of masking, or unmasking, @vectors. */
+static unsigned long long cost_of(int vectors, bool mask)
+{
+	unsigned long long begin = __rdtsc();
+
+	if (lu_vfio_mask_irqs(&device, VFIO_PCI_MSIX_IRQ_INDEX, vectors, mask))
+		lu_die("vectors cannot be %smasked", mask ? "" : "un");
+	return __rdtsc() - begin;
+}
+
+static void cost(const char *bdf, int vectors)
+{
+	unsigned long long one[2], all[2];
+	int fds[LU_VFIO_MAX_IRQS], i;
+
+	if (vectors < 2 || vectors > LU_VFIO_MAX_IRQS)
+		lu_die("'%d' is no number of vectors", vectors);
+	ksft_set_plan(2);
+	lu_pci_bind_vfio(bdf);
+	lu_vfio_open(&device, bdf);
+	for (i = 0; i < vectors; i++) {
+		fds[i] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+		if (fds[i] < 0)
+			lu_die_errno("cannot create an eventfd");
+	}
+	if (lu_vfio_set_eventfds(&device, VFIO_PCI_MSIX_IRQ_INDEX, 0, vectors, fds))
+		lu_die("MSI-X cannot be enabled");
+	/* The first time pays for what is not in the caches yet. */
+	cost_of(vectors, true);
+	cost_of(vectors, false);
+	for (i = 1; i >= 0; i--)
+		one[i] = cost_of(1, i);
+	for (i = 1; i >= 0; i--)
+		all[i] = cost_of(vectors, i);
+	for (i = 1; i >= 0; i--)
+		ksft_test_result(all[i] < one[i] + (vectors - 1) * 20000ull,
+				 "%smasking one vector takes %llu instructions, each further one %llu\n",
+				 i ? "" : "un", one[i], (all[i] - one[i]) / (vectors - 1));
+}
+
 int main(int argc, char **argv)
 {
 	const char *step = argc == 4 ? argv[1] : "";
@@ -151,7 +195,11 @@ int main(int argc, char **argv)
 
 	ksft_print_header();
 	if (argc != 4)
-		lu_die("usage: lu_irqs preserve|finish|again msi|msix|none BDF");
+		lu_die("usage: lu_irqs preserve|finish|again|cost msi|msix|none|VECTORS BDF");
+	if (!strcmp(step, "cost")) {
+		cost(argv[3], atoi(argv[2]));
+		ksft_finished();
+	}
 	irq_index = !strcmp(argv[2], "msi") ? VFIO_PCI_MSI_IRQ_INDEX :
 					      VFIO_PCI_MSIX_IRQ_INDEX;
 	luo = luo_open_device();

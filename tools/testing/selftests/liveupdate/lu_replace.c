@@ -167,7 +167,7 @@ static void take_frame(uint32_t slot)
 /* Looks at all that has landed and gives the slots back; returns how many. */
 static uint32_t take_frames(void)
 {
-	uint32_t head = lu_read_reg(device.bar0, LU_IGB_RDH0), n = 0;
+	uint32_t head = lu_read_reg(device.bar0, LU_IGB_RDH(0)), n = 0;
 	struct lu_rx_desc *desc;
 	uint32_t buffer;
 	int i;
@@ -185,7 +185,7 @@ static uint32_t take_frames(void)
 	}
 	lu_barrier();
 	if (n)
-		lu_write_reg(device.bar0, LU_IGB_RDT0,
+		lu_write_reg(device.bar0, LU_IGB_RDT(0),
 			     (frames.next + LU_SLOTS - 1) % LU_SLOTS);
 	return n;
 }
@@ -266,7 +266,7 @@ static bool start_device(const char *bdf, const struct table *t)
 	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	/* That a fault is seen must be seen. */
 	lu_igb_fetch(device.bar0, LU_RAM_BASE - LU_PAGE_SIZE);
-	return lu_igb_start_receive(device.bar0, LU_RAM_BASE + LU_RING_OFFSET,
+	return lu_igb_start_receive(device.bar0, LU_RAM_BASE + LU_RING_OFFSET, 1,
 				    LINK_PATIENCE_MS);
 }
 

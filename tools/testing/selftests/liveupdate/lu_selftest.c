@@ -24,7 +24,9 @@ static_assert(offsetof(struct lu_frame, magic) == 16, "frame");
 static_assert(offsetof(struct lu_frame, body) == 32, "frame");
 static_assert(offsetof(struct lu_frame, sum) == 224, "frame");
 static_assert(sizeof(struct lu_frame) == 228, "frame");
-static_assert(sizeof(struct lu_guest_control) == 128, "control");
+static_assert(sizeof(struct lu_guest_queue) == 32, "queue");
+static_assert(sizeof(struct lu_guest_control) == 208, "control");
+static_assert(LU_GDT_OFFSET + 3 * 8 <= LU_CONTROL_OFFSET, "tables and control page");
 static_assert(LU_CONTROL_OFFSET + sizeof(struct lu_guest_control) <=
 	      LU_RING_OFFSET, "control page and ring overlap");
 static_assert(LU_RING_OFFSET + LU_SLOTS * sizeof(struct lu_rx_desc) <=
@@ -45,7 +47,7 @@ static struct lu_frame good_frame(uint32_t seq)
 	};
 	uint32_t i;
 
-	memset(f.dst, 0xff, sizeof(f.dst));
+	lu_queue_address(f.dst, 0);
 	for (i = 0; i < LU_FRAME_WORDS; i++)
 		f.body[i] = lu_frame_word(seq, i);
 	f.sum = lu_frame_sum(&f);
@@ -123,9 +125,23 @@ struct machine {
 	int ram_fd;
 	void *ram;
 	uint32_t *bar;
-	uint32_t head;		/* where the device writes next */
-	uint32_t chain;		/* what the guest's must be */
+	uint32_t head[LU_QUEUES];	/* where the device writes next */
+	uint32_t chain[LU_QUEUES];	/* what the guest's must be */
 };
+
+/* What is signaled before the guest has set up its local APIC is lost. */
+static bool await_guest(struct machine *m)
+{
+	struct lu_guest_control *c = lu_vm_control(m->ram);
+	int left;
+
+	for (left = PATIENCE_MS; left && !lu_load(&c->ticks); left--) {
+		if (lu_vm_why_dead(&m->vm))
+			return false;
+		usleep(1000);
+	}
+	return lu_load(&c->ticks);
+}
 
 FIXTURE(guest)
 {
@@ -137,7 +153,7 @@ FIXTURE_SETUP(guest)
 	struct machine *m = &self->m;
 	const char *why = lu_vm_unavailable();
 	uint64_t *pages;
-	uint32_t page;
+	uint32_t page, q;
 
 	if (why)
 		SKIP(return, "no KVM here: %s", why);
@@ -147,15 +163,18 @@ FIXTURE_SETUP(guest)
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, m->bar);
 	m->bar[LU_IGB_STATUS / 4] = 0x80083;
-	m->bar[LU_IGB_RDT0 / 4] = LU_SLOTS - 1;
+	for (q = 0; q < LU_QUEUES; q++)
+		m->bar[LU_IGB_RDT(q) / 4] = LU_QUEUE_SLOTS - 1;
 	lu_vm_create(&m->vm, m->ram);
+	lu_vm_connect(&m->vm);
 	lu_vm_set_bar(&m->vm, m->bar);
 	pages = (uint64_t *)((char *)m->ram + LU_DMA_OFFSET);
 	for (page = 0; page < LU_PAGES; page++)
 		pages[page] = LU_RAM_BASE + page * LU_PAGE_SIZE;
 	lu_vm_prepare_ring(m->ram);
-	lu_vm_boot(&m->vm);
+	lu_vm_boot(&m->vm, LU_MSIX);
 	lu_vm_start(&m->vm);
+	ASSERT_TRUE(await_guest(m));
 }
 
 FIXTURE_TEARDOWN(guest)
@@ -183,50 +202,73 @@ static bool await(struct lu_vm *vm, uint32_t *word, uint32_t value)
 	return lu_load(word) == value;
 }
 
-static bool await_slot(struct machine *m)
+static bool await_slots(struct machine *m)
 {
-	return await(&m->vm, &lu_vm_control(m->ram)->next_slot,
-		     m->head);
+	struct lu_guest_control *c = lu_vm_control(m->ram);
+	uint32_t q;
+
+	for (q = 0; q < LU_QUEUES; q++)
+		if (!await(&m->vm, &c->queue[q].next_slot, m->head[q]))
+			return false;
+	return true;
 }
 
-static bool has_descriptor(struct machine *m)
+static bool has_descriptor(struct machine *m, uint32_t queue)
 {
-	uint32_t *tail = &m->bar[LU_IGB_RDT0 / 4];
+	uint32_t *tail = &m->bar[LU_IGB_RDT(queue) / 4];
 	int left;
 
-	for (left = PATIENCE_MS; left && lu_load(tail) == m->head; left--)
+	for (left = PATIENCE_MS; left && lu_load(tail) == m->head[queue]; left--)
 		usleep(1000);
-	return lu_load(tail) != m->head;
+	return lu_load(tail) != m->head[queue];
 }
 
-/* The device's part: into the next buffer, then into the descriptor. */
-static bool deliver(struct machine *m, const struct lu_frame *f,
-		    uint16_t length)
+/* The device's part: into the next buffer, then into the descriptor, without a message. */
+static bool deliver_silently(struct machine *m, uint32_t queue, const struct lu_frame *f,
+			     uint16_t length)
 {
-	struct lu_rx_desc *desc = lu_vm_ring(m->ram) + m->head;
+	uint32_t slot = queue * LU_QUEUE_SLOTS + m->head[queue];
+	struct lu_rx_desc *desc = lu_vm_ring(m->ram) + slot;
 
-	if (!has_descriptor(m) ||
+	if (!has_descriptor(m, queue) ||
 	    desc->read.addr != LU_RAM_BASE + LU_BUFFERS_OFFSET +
-			       (uint64_t)m->head * LU_SLOT_SIZE)
+			       (uint64_t)slot * LU_SLOT_SIZE)
 		return false;
-	memcpy(lu_vm_buffer(m->ram, m->head), f, sizeof(*f));
+	memcpy(lu_vm_buffer(m->ram, slot), f, sizeof(*f));
 	/* The write-back takes the place of the address, as on the device. */
 	desc->wb.info = 0;
-	desc->wb.rss = ~m->head;
+	desc->wb.rss = ~slot;
 	desc->wb.length = length;
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	lu_store(&desc->wb.status, 3);
-	m->head = (m->head + 1) % LU_SLOTS;
-	lu_store(&m->bar[LU_IGB_RDH0 / 4], m->head);
+	m->head[queue] = (m->head[queue] + 1) % LU_QUEUE_SLOTS;
+	lu_store(&m->bar[LU_IGB_RDH(queue) / 4], m->head[queue]);
 	return true;
+}
+
+static bool deliver(struct machine *m, const struct lu_frame *f, uint16_t length)
+{
+	if (!deliver_silently(m, 0, f, length))
+		return false;
+	lu_vm_signal(&m->vm, 0);
+	return true;
+}
+
+static bool deliver_good_to(struct machine *m, uint32_t queue, uint32_t seq)
+{
+	struct lu_frame f = good_frame(seq);
+
+	lu_queue_address(f.dst, queue);
+	m->chain[queue] = lu_chain(m->chain[queue], f.seq, f.sum);
+	return deliver_silently(m, queue, &f, sizeof(f));
 }
 
 static bool deliver_good(struct machine *m, uint32_t seq)
 {
-	struct lu_frame f = good_frame(seq);
-
-	m->chain = lu_chain(m->chain, f.seq, f.sum);
-	return deliver(m, &f, sizeof(f));
+	if (!deliver_good_to(m, 0, seq))
+		return false;
+	lu_vm_signal(&m->vm, 0);
+	return true;
 }
 
 TEST_F(guest, lives)
@@ -239,8 +281,8 @@ TEST_F(guest, lives)
 	heartbeat = lu_load(&c->heartbeat);
 	usleep(200000);
 	EXPECT_NE(heartbeat, lu_load(&c->heartbeat));
-	EXPECT_EQ(0, c->frames);
-	EXPECT_EQ(0, c->chain);
+	EXPECT_EQ(0, c->queue[0].frames);
+	EXPECT_EQ(0, c->queue[0].chain);
 	EXPECT_EQ(0, c->head_moves);
 }
 
@@ -252,16 +294,16 @@ TEST_F(guest, accepts_good_frames)
 
 	for (seq = 1; seq <= 100; seq++)
 		ASSERT_TRUE(deliver_good(m, seq));
-	ASSERT_TRUE(await_slot(m));
+	ASSERT_TRUE(await_slots(m));
 	c = lu_vm_read_control(m->ram);
-	EXPECT_EQ(100, c.frames);
-	EXPECT_EQ(100, c.last_seq);
-	EXPECT_EQ(m->chain, c.chain);
+	EXPECT_EQ(100, c.queue[0].frames);
+	EXPECT_EQ(100, c.queue[0].last_seq);
+	EXPECT_EQ(m->chain[0], c.queue[0].chain);
 	EXPECT_EQ(0, c.bad_content + c.out_of_order + c.not_a_frame);
 	EXPECT_TRUE(await(&m->vm, &lu_vm_control(m->ram)->head_reg, 100));
 	EXPECT_LT(0, lu_vm_control(m->ram)->head_moves);
 	/* All but the slot read last belong to the device again. */
-	EXPECT_TRUE(await(&m->vm, &m->bar[LU_IGB_RDT0 / 4], 99));
+	EXPECT_TRUE(await(&m->vm, &m->bar[LU_IGB_RDT(0) / 4], 99));
 }
 
 TEST_F(guest, goes_round_the_ring)
@@ -270,13 +312,13 @@ TEST_F(guest, goes_round_the_ring)
 	struct lu_guest_control c;
 	uint32_t seq;
 
-	for (seq = 1; seq <= LU_SLOTS + 50; seq++)
+	for (seq = 1; seq <= LU_QUEUE_SLOTS + 50; seq++)
 		ASSERT_TRUE(deliver_good(m, seq));
-	ASSERT_TRUE(await_slot(m));
+	ASSERT_TRUE(await_slots(m));
 	c = lu_vm_read_control(m->ram);
-	EXPECT_EQ(LU_SLOTS + 50, c.frames);
-	EXPECT_EQ(50, c.next_slot);
-	EXPECT_EQ(m->chain, c.chain);
+	EXPECT_EQ(LU_QUEUE_SLOTS + 50, c.queue[0].frames);
+	EXPECT_EQ(50, c.queue[0].next_slot);
+	EXPECT_EQ(m->chain[0], c.queue[0].chain);
 }
 
 TEST_F(guest, rejects_damage)
@@ -301,14 +343,14 @@ TEST_F(guest, rejects_damage)
 	f = good_frame(1);
 	ASSERT_TRUE(deliver(m, &f, sizeof(f)));
 	ASSERT_TRUE(deliver_good(m, 9));
-	ASSERT_TRUE(await_slot(m));
+	ASSERT_TRUE(await_slots(m));
 	c = lu_vm_read_control(m->ram);
-	EXPECT_EQ(2, c.frames);
-	EXPECT_EQ(9, c.last_seq);
+	EXPECT_EQ(2, c.queue[0].frames);
+	EXPECT_EQ(9, c.queue[0].last_seq);
 	EXPECT_EQ(2, c.bad_content);
 	EXPECT_EQ(2, c.not_a_frame);
 	EXPECT_EQ(1, c.out_of_order);
-	EXPECT_EQ(m->chain, c.chain);
+	EXPECT_EQ(m->chain[0], c.queue[0].chain);
 }
 
 TEST_F(guest, survives_without_device)
@@ -320,25 +362,32 @@ TEST_F(guest, survives_without_device)
 	lu_vm_set_bar(&m->vm, NULL);
 	EXPECT_TRUE(await(&m->vm, &c->status_reg, 0xffffffff));
 	ASSERT_TRUE(deliver_good(m, 1));
-	EXPECT_TRUE(await_slot(m));
+	EXPECT_TRUE(await_slots(m));
 	/* The order to take the slot back went nowhere ... */
-	EXPECT_EQ(LU_SLOTS - 1, m->bar[LU_IGB_RDT0 / 4]);
+	EXPECT_EQ(LU_QUEUE_SLOTS - 1, m->bar[LU_IGB_RDT(0) / 4]);
 	lu_vm_set_bar(&m->vm, m->bar);
 	EXPECT_TRUE(await(&m->vm, &c->status_reg, 0x80083));
 	ASSERT_TRUE(deliver_good(m, 2));
 	/* ... and is made up for with the next. */
-	EXPECT_TRUE(await(&m->vm, &m->bar[LU_IGB_RDT0 / 4], 1));
-	EXPECT_EQ(m->chain, lu_vm_read_control(m->ram).chain);
+	EXPECT_TRUE(await(&m->vm, &m->bar[LU_IGB_RDT(0) / 4], 1));
+	EXPECT_EQ(m->chain[0], lu_vm_read_control(m->ram).queue[0].chain);
 }
 
 /* As after a kexec: a new VM from the memory and the saved registers. */
 static void save_and_replace(struct machine *m, struct lu_state *s)
 {
+	uint32_t q;
+
+	lu_vm_disconnect(&m->vm, s->missed);
 	lu_vm_save(&m->vm, &s->vcpu);
 	lu_vm_destroy(&m->vm);
 	lu_vm_create(&m->vm, m->ram);
 	lu_vm_set_bar(&m->vm, m->bar);
 	lu_vm_load(&m->vm, &s->vcpu);
+	lu_vm_connect(&m->vm);
+	for (q = 0; q < LU_QUEUES; q++)
+		if (s->missed[q])
+			lu_vm_signal(&m->vm, q);
 }
 
 static void replace_vm(struct machine *m, struct lu_state *s)
@@ -362,11 +411,58 @@ TEST_F(guest, continues_in_a_new_vm)
 			ASSERT_TRUE(deliver_good(m, round * 100 + seq));
 		lu_vm_start(&m->vm);
 	}
-	ASSERT_TRUE(await_slot(m));
+	ASSERT_TRUE(await_slots(m));
 	c = lu_vm_read_control(m->ram);
-	EXPECT_EQ(400, c.frames);
-	EXPECT_EQ(m->chain, c.chain);
+	EXPECT_EQ(400, c.queue[0].frames);
+	EXPECT_EQ(m->chain[0], c.queue[0].chain);
 	EXPECT_EQ(0, c.bad_content + c.out_of_order + c.not_a_frame);
+}
+
+/* It looks at a ring after that ring's interrupt, and else at none. */
+TEST_F(guest, sleeps_until_it_is_interrupted)
+{
+	struct machine *m = &self->m;
+	struct lu_guest_control *c = lu_vm_control(m->ram);
+	uint32_t ticks, q;
+
+	for (q = 0; q < LU_QUEUES; q++)
+		ASSERT_TRUE(deliver_good_to(m, q, q + 1));
+	ticks = lu_load(&c->ticks);
+	lu_vm_signal(&m->vm, 2);
+	EXPECT_TRUE(await(&m->vm, &c->queue[2].next_slot, 1));
+	while (lu_load(&c->ticks) - ticks < 20 && !lu_vm_why_dead(&m->vm))
+		usleep(1000);
+	EXPECT_EQ(0, lu_load(&c->queue[0].frames) + lu_load(&c->queue[1].frames) +
+		  lu_load(&c->queue[3].frames));
+	for (q = 0; q < LU_QUEUES; q++)
+		lu_vm_signal(&m->vm, q);
+	EXPECT_TRUE(await_slots(m));
+	for (q = 0; q < LU_QUEUES; q++) {
+		EXPECT_EQ(m->chain[q], c->queue[q].chain);
+		EXPECT_EQ(q == 2 ? 2 : 1, lu_load(&c->queue[q].interrupts));
+	}
+}
+
+/* What was signaled when the guest did not run any more reaches it in the new VM. */
+TEST_F(guest, takes_its_interrupts_along)
+{
+	struct machine *m = &self->m;
+	struct lu_guest_control *c = lu_vm_control(m->ram);
+	static struct lu_state s;
+	uint32_t round, q;
+
+	for (round = 1; round <= 20; round++) {
+		lu_vm_stop(&m->vm);
+		for (q = 0; q < LU_QUEUES; q += 2) {
+			ASSERT_TRUE(deliver_good_to(m, q, round));
+			lu_vm_signal(&m->vm, q);
+		}
+		save_and_replace(m, &s);
+		lu_vm_start(&m->vm);
+		ASSERT_TRUE(await_slots(m));
+	}
+	for (q = 0; q < LU_QUEUES; q++)
+		EXPECT_EQ(q % 2 ? 0 : 20, lu_load(&c->queue[q].interrupts));
 }
 
 /* Wherever the guest is stopped, its control page can be read and adds up. */
@@ -383,10 +479,10 @@ TEST_F(guest, stops_with_its_diary_closed)
 		ASSERT_EQ(0, lu_vm_control(m->ram)->lock & 1);
 		lu_vm_start(&m->vm);
 	}
-	ASSERT_TRUE(await_slot(m));
+	ASSERT_TRUE(await_slots(m));
 	c = lu_vm_read_control(m->ram);
-	EXPECT_EQ(200, c.frames);
-	EXPECT_EQ(m->chain, c.chain);
+	EXPECT_EQ(200, c.queue[0].frames);
+	EXPECT_EQ(m->chain[0], c.queue[0].chain);
 }
 
 TEST_F(guest, continues_without_device)
@@ -407,8 +503,8 @@ TEST_F(guest, continues_without_device)
 	}
 	EXPECT_EQ(NULL, lu_vm_why_dead(&m->vm));
 	ASSERT_TRUE(deliver_good(m, 1));
-	EXPECT_TRUE(await_slot(m));
-	EXPECT_EQ(1, c->frames);
+	EXPECT_TRUE(await_slots(m));
+	EXPECT_EQ(1, c->queue[0].frames);
 	EXPECT_TRUE(await(&m->vm, &c->status_reg, 0xffffffff));
 }
 
@@ -442,26 +538,31 @@ TEST_F(guest, all_registers_are_carried_over)
 TEST_F(guest, a_new_guest_is_found_out)
 {
 	struct machine *m = &self->m;
-	static struct lu_state s;
 	struct lu_guest_control c;
 	uint32_t seq;
 
 	for (seq = 1; seq <= 10; seq++)
 		ASSERT_TRUE(deliver_good(m, seq));
-	ASSERT_TRUE(await_slot(m));
-	replace_vm(m, &s);
+	ASSERT_TRUE(await_slots(m));
+	lu_vm_stop(&m->vm);
+	lu_vm_destroy(&m->vm);
+	lu_vm_create(&m->vm, m->ram);
+	lu_vm_connect(&m->vm);
+	lu_vm_set_bar(&m->vm, m->bar);
 	c = lu_vm_read_control(m->ram);
-	lu_vm_boot(&m->vm);
+	lu_vm_boot(&m->vm, LU_MSIX);
 	*lu_vm_control(m->ram) = c;
 	/* The new guest reads slot 0, which has a frame. */
-	m->head = 0;
-	m->bar[LU_IGB_RDT0 / 4] = LU_SLOTS - 1;
+	m->head[0] = 0;
+	m->bar[LU_IGB_RDT(0) / 4] = LU_QUEUE_SLOTS - 1;
+	lu_store(&lu_vm_control(m->ram)->ticks, 0);
 	lu_vm_start(&m->vm);
+	ASSERT_TRUE(await_guest(m));
 	ASSERT_TRUE(deliver_good(m, 11));
-	ASSERT_TRUE(await_slot(m));
+	ASSERT_TRUE(await_slots(m));
 	c = lu_vm_read_control(m->ram);
-	EXPECT_NE(m->chain, c.chain);
-	EXPECT_EQ(1, c.frames);
+	EXPECT_NE(m->chain[0], c.queue[0].chain);
+	EXPECT_EQ(1, c.queue[0].frames);
 }
 
 TEST_HARNESS_MAIN

@@ -211,7 +211,7 @@ void lu_vfio_set_command(struct lu_vfio *dev, uint16_t bits)
 	lu_vfio_write_command(dev, lu_vfio_command(dev) | bits);
 }
 
-int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd)
+static int set_event(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd)
 {
 	struct {
 		struct vfio_irq_set set;
@@ -219,7 +219,7 @@ int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd
 	} irqs = {
 		.set = {
 			.argsz = sizeof(irqs),
-			.flags = flags | VFIO_IRQ_SET_ACTION_TRIGGER,
+			.flags = flags,
 			.index = index,
 			.count = flags & VFIO_IRQ_SET_DATA_EVENTFD ? 1 : 0,
 		},
@@ -227,6 +227,17 @@ int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd
 	};
 
 	return ioctl(dev->fd, VFIO_DEVICE_SET_IRQS, &irqs) ? -errno : 0;
+}
+
+int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd)
+{
+	return set_event(dev, index, flags | VFIO_IRQ_SET_ACTION_TRIGGER, fd);
+}
+
+int lu_vfio_unmask_by(struct lu_vfio *dev, uint32_t index, int fd)
+{
+	return set_event(dev, index, VFIO_IRQ_SET_DATA_EVENTFD |
+			 VFIO_IRQ_SET_ACTION_UNMASK, fd);
 }
 
 int lu_vfio_set_eventfds(struct lu_vfio *dev, uint32_t index, uint32_t start,

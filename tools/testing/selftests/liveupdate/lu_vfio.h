@@ -101,6 +101,9 @@ int lu_vfio_set_irqs(struct lu_vfio *dev, uint32_t index, uint32_t flags, int fd
 int lu_vfio_set_eventfds(struct lu_vfio *dev, uint32_t index, uint32_t start,
 			 uint32_t count, const int *fds);
 
+/* Has the eventfd @fd unmask the first interrupt of @index. */
+int lu_vfio_unmask_by(struct lu_vfio *dev, uint32_t index, int fd);
+
 /*
  * Masks or unmasks the first @count interrupts of @index. Returns 0 or a negative
  * errno.

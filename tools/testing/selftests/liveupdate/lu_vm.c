@@ -7,9 +7,9 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lu_access.h"
@@ -18,10 +18,14 @@
 
 #define SLOT_RAM	0
 #define SLOT_BAR	1
-#define NAP_NS		1000000
 #define LOCK_TRIES	10000
 #define LOCK_NAP_US	1000
 #define KICK_SIGNAL	SIGUSR1
+
+/* The first interrupt number behind those of the I/O APIC. */
+#define FIRST_GSI	KVM_IOAPIC_NUM_PINS
+/* Of a message to the local APIC 0. */
+#define MSI_ADDRESS	0xfee00000u
 
 static_assert(LU_RAM_BASE + LU_CODE_OFFSET == 0x40001000,
 	      "lu_guest_code.lds links for another address");
@@ -90,6 +94,7 @@ static void share_clock(struct lu_vm *vm)
 void lu_vm_create(struct lu_vm *vm, void *ram)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	uint32_t q;
 
 	memset(vm, 0, sizeof(*vm));
 	vm->vfio_fd = -1;
@@ -99,7 +104,12 @@ void lu_vm_create(struct lu_vm *vm, void *ram)
 	vm->vm_fd = ioctl(kvm, KVM_CREATE_VM, 0);
 	if (vm->vm_fd < 0)
 		lu_die_errno("KVM_CREATE_VM");
+	for (q = 0; q < LU_QUEUES; q++)
+		vm->events[q] = -1;
+	vm->resample = -1;
 	set_memory(vm, SLOT_RAM, LU_RAM_BASE, LU_RAM_SIZE, ram);
+	if (ioctl(vm->vm_fd, KVM_CREATE_IRQCHIP))
+		lu_die_errno("KVM_CREATE_IRQCHIP: build with CONFIG_KVM_IOAPIC");
 	vm->vcpu_fd = ioctl(vm->vm_fd, KVM_CREATE_VCPU, 0);
 	if (vm->vcpu_fd < 0)
 		lu_die_errno("KVM_CREATE_VCPU");
@@ -113,10 +123,109 @@ void lu_vm_create(struct lu_vm *vm, void *ram)
 	prepare_kick();
 }
 
+static enum lu_interrupts mode_of(const struct lu_vm *vm)
+{
+	return lu_vm_control(vm->ram)->mode;
+}
+
+/* The message of each vector of the device, as the guest would have written it. */
+static void set_routes(struct lu_vm *vm)
+{
+	struct {
+		struct kvm_irq_routing routing;
+		struct kvm_irq_routing_entry entry[LU_QUEUES + 1];
+	} routes = { .routing.nr = LU_QUEUES + 1 };
+	struct kvm_irq_routing_entry *intx = &routes.entry[LU_QUEUES];
+	uint32_t q;
+
+	for (q = 0; q < LU_QUEUES; q++) {
+		routes.entry[q].gsi = FIRST_GSI + q;
+		routes.entry[q].type = KVM_IRQ_ROUTING_MSI;
+		routes.entry[q].u.msi.address_lo = MSI_ADDRESS;
+		routes.entry[q].u.msi.data = LU_VECTOR_QUEUE + q;
+	}
+	intx->gsi = LU_INTX_PIN;
+	intx->type = KVM_IRQ_ROUTING_IRQCHIP;
+	intx->u.irqchip.irqchip = KVM_IRQCHIP_IOAPIC;
+	intx->u.irqchip.pin = LU_INTX_PIN;
+	if (ioctl(vm->vm_fd, KVM_SET_GSI_ROUTING, &routes))
+		lu_die_errno("KVM_SET_GSI_ROUTING");
+}
+
+static void set_irqfd(struct lu_vm *vm, uint32_t vector, uint32_t flags)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = vm->events[vector],
+		.gsi = FIRST_GSI + vector,
+		.flags = flags,
+	};
+
+	if (mode_of(vm) == LU_INTX) {
+		irqfd.gsi = LU_INTX_PIN;
+		irqfd.flags |= KVM_IRQFD_FLAG_RESAMPLE;
+		irqfd.resamplefd = vm->resample;
+	}
+	if (ioctl(vm->vm_fd, KVM_IRQFD, &irqfd))
+		lu_die_errno("KVM_IRQFD of vector %u", vector);
+}
+
+static int create_event(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	if (fd < 0)
+		lu_die_errno("cannot create an eventfd");
+	return fd;
+}
+
+static void close_event(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+void lu_vm_connect(struct lu_vm *vm)
+{
+	uint32_t v;
+
+	set_routes(vm);
+	vm->resample = create_event();
+	for (v = 0; v < lu_vm_vectors(mode_of(vm)); v++) {
+		vm->events[v] = create_event();
+		set_irqfd(vm, v, 0);
+	}
+}
+
+void lu_vm_disconnect(struct lu_vm *vm, uint64_t missed[LU_QUEUES])
+{
+	uint32_t v;
+
+	memset(missed, 0, LU_QUEUES * sizeof(*missed));
+	for (v = 0; v < lu_vm_vectors(mode_of(vm)); v++) {
+		set_irqfd(vm, v, KVM_IRQFD_FLAG_DEASSIGN);
+		if (read(vm->events[v], &missed[v], sizeof(missed[v])) < 0)
+			missed[v] = 0;
+		close_event(&vm->events[v]);
+	}
+	close_event(&vm->resample);
+}
+
+void lu_vm_signal(struct lu_vm *vm, uint32_t vector)
+{
+	if (eventfd_write(vm->events[vector], 1))
+		lu_die_errno("cannot signal vector %u", vector);
+}
+
 void lu_vm_destroy(struct lu_vm *vm)
 {
+	uint32_t q;
+
 	if (vm->running)
 		lu_vm_stop(vm);
+	for (q = 0; q < LU_QUEUES; q++)
+		close_event(&vm->events[q]);
+	close_event(&vm->resample);
 	munmap(vm->run, vm->run_size);
 	if (vm->vfio_fd >= 0)
 		close(vm->vfio_fd);
@@ -191,7 +300,7 @@ static void set_first_registers(struct lu_vm *vm)
 		lu_die_errno("KVM_SET_REGS");
 }
 
-void lu_vm_boot(struct lu_vm *vm)
+void lu_vm_boot(struct lu_vm *vm, enum lu_interrupts mode)
 {
 	struct lu_guest_control *control = lu_vm_control(vm->ram);
 
@@ -199,6 +308,7 @@ void lu_vm_boot(struct lu_vm *vm)
 	       lu_guest_image_end - lu_guest_image);
 	memset(control, 0, sizeof(*control));
 	control->magic = LU_CONTROL_MAGIC;
+	control->mode = mode;
 	set_first_registers(vm);
 }
 
@@ -230,13 +340,9 @@ static bool emulate_absent_device(struct kvm_run *run)
 
 static bool handle_exit(struct lu_vm *vm)
 {
-	const struct timespec nap = { .tv_nsec = NAP_NS };
 	char what[80];
 
 	switch (vm->run->exit_reason) {
-	case KVM_EXIT_HLT:
-		nanosleep(&nap, NULL);
-		return true;
 	case KVM_EXIT_INTR:
 		return true;
 	case KVM_EXIT_MMIO:
@@ -335,7 +441,31 @@ static const struct part parts[] = {
 	PART(FPU, fpu),
 	PART(DEBUGREGS, debugregs),
 	PART(VCPU_EVENTS, events),
+	PART(LAPIC, lapic),
+	PART(MP_STATE, mp_state),
 };
+
+#define IRQCHIPS	3u
+
+static void save_irqchips(struct lu_vm *vm, struct lu_vcpu_state *state)
+{
+	uint32_t id;
+
+	for (id = 0; id < IRQCHIPS; id++) {
+		state->irqchip[id].chip_id = id;
+		if (ioctl(vm->vm_fd, KVM_GET_IRQCHIP, &state->irqchip[id]))
+			lu_die_errno("KVM_GET_IRQCHIP %u", id);
+	}
+}
+
+static void load_irqchips(struct lu_vm *vm, const struct lu_vcpu_state *state)
+{
+	uint32_t id;
+
+	for (id = 0; id < IRQCHIPS; id++)
+		if (ioctl(vm->vm_fd, KVM_SET_IRQCHIP, &state->irqchip[id]))
+			lu_die_errno("KVM_SET_IRQCHIP %u", id);
+}
 
 /* A processor without XSAVE has none of these. */
 static bool save_xcrs(struct lu_vm *vm, struct lu_vcpu_state *state)
@@ -352,6 +482,7 @@ void lu_vm_save(struct lu_vm *vm, struct lu_vcpu_state *state)
 	const struct part *p;
 
 	memset(state, 0, sizeof(*state));
+	save_irqchips(vm, state);
 	for (p = parts; p < parts + sizeof(parts) / sizeof(*parts); p++)
 		if (ioctl(vm->vcpu_fd, p->get, (char *)state + p->offset))
 			lu_die_errno("KVM_GET_%s", p->name);
@@ -362,6 +493,7 @@ void lu_vm_load(struct lu_vm *vm, const struct lu_vcpu_state *state)
 {
 	const struct part *p;
 
+	load_irqchips(vm, state);
 	for (p = parts; p < parts + sizeof(parts) / sizeof(*parts); p++)
 		if (ioctl(vm->vcpu_fd, p->set, (const char *)state + p->offset))
 			lu_die_errno("KVM_SET_%s", p->name);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A KVM virtual machine with one vCPU, its memory and a window to a device. */
+/*
+ * A KVM virtual machine with one vCPU, interrupt controllers in the kernel, its memory
+ * and a window to a device.
+ */
 #ifndef LU_VM_H
 #define LU_VM_H
 
@@ -13,6 +16,8 @@ struct lu_vm {
 	int vm_fd;
 	int vcpu_fd;
 	int vfio_fd;		/* KVM's VFIO device, -1: there is none */
+	int events[LU_QUEUES];	/* irqfds of the device's vectors, -1: not connected */
+	int resample;		/* the same for the end of INTx */
 	struct kvm_run *run;
 	size_t run_size;
 	void *ram;
@@ -47,7 +52,7 @@ void lu_vm_set_bar(struct lu_vm *vm, void *bar);
 int lu_vm_add_device(struct lu_vm *vm, int vfio_file);
 
 /* Birth: copies the code, clears the diary, sets the first registers. */
-void lu_vm_boot(struct lu_vm *vm);
+void lu_vm_boot(struct lu_vm *vm, enum lu_interrupts mode);
 
 /*
  * The vCPU runs in a separate thread from start to stop.  It never stops while
@@ -55,6 +60,29 @@ void lu_vm_boot(struct lu_vm *vm);
  */
 void lu_vm_start(struct lu_vm *vm);
 void lu_vm_stop(struct lu_vm *vm);
+
+/* How many vectors the device has. */
+static inline uint32_t lu_vm_vectors(enum lu_interrupts mode)
+{
+	return mode == LU_MSIX ? LU_QUEUES : 1;
+}
+
+/*
+ * Has the device's vectors interrupt the guest: each of @events is signaled by vfio, or
+ * whoever plays the device; KVM signals @resample when the guest has acknowledged INTx.
+ * For a VM that continues it comes after lu_vm_load().
+ */
+void lu_vm_connect(struct lu_vm *vm);
+
+/*
+ * Ends that.  What was signaled before is injected, so that lu_vm_save() finds it in
+ * the local APIC, or counted in @missed, for lu_vm_signal().  The device must be masked
+ * and the vCPU stopped.
+ */
+void lu_vm_disconnect(struct lu_vm *vm, uint64_t missed[LU_QUEUES]);
+
+/* As if the device had done it. */
+void lu_vm_signal(struct lu_vm *vm, uint32_t vector);
 
 /* Only while the vCPU is stopped. */
 void lu_vm_save(struct lu_vm *vm, struct lu_vcpu_state *state);
@@ -76,6 +104,16 @@ static inline struct lu_rx_desc *lu_vm_ring(void *ram)
 static inline struct lu_frame *lu_vm_buffer(void *ram, uint32_t slot)
 {
 	return (void *)((char *)ram + LU_BUFFERS_OFFSET + slot * LU_SLOT_SIZE);
+}
+
+/* Accepted by all queues. */
+static inline uint32_t lu_vm_frames(const struct lu_guest_control *c)
+{
+	uint32_t frames = 0, q;
+
+	for (q = 0; q < LU_QUEUES; q++)
+		frames += c->queue[q].frames;
+	return frames;
 }
 
 /* A consistent copy of what the guest publishes while it runs. */

@@ -15,6 +15,7 @@
 
 struct options {
 	int stage;
+	enum lu_interrupts mode;	/* stage 2: as in stage 1 */
 	const char *bdf;
 	bool preserve;
 	bool device;		/* preserved, too */
@@ -24,6 +25,7 @@ struct options {
 	bool apart;		/* the device in a separate session, first */
 	bool fault;		/* of the device's DMA, before anything is measured */
 	bool early;		/* map memory before the VM runs, for a control */
+	bool held;		/* stop the guest in the middle of a handler */
 	bool remap;		/* use another IOVA at the end */
 	bool errors;		/* of the device are expected */
 	bool stop;		/* only ask the VMM that runs to stop its VM */
@@ -75,6 +77,9 @@ bool catch_up(struct vmm *v);
 
 bool heart_beats(struct vmm *v);
 
+/* Has the guest wait in its next handler, and waits until it is there. */
+void hold_in_handler(struct vmm *v);
+
 /* Waits until the guest has continued from @heartbeat, for at most a second. */
 void await_heart(struct vmm *v, uint32_t heartbeat);
 
@@ -101,10 +106,10 @@ uint64_t tell_memory(struct vmm *v);
 bool content_good(const struct lu_guest_control *c);
 
 /*
- * What the chain must be by now, from where it was when @old was written: the
- * frames since then are still in their buffers.
+ * Each queue's chain is what it must be by now, from where it was when @old was
+ * written: the frames since then are still in their buffers.
  */
-uint32_t chain_since(struct vmm *v, const struct lu_guest_control *old,
+bool chains_continue(struct vmm *v, const struct lu_guest_control *old,
 		     const struct lu_guest_control *now);
 
 /* The guest's control page, from when it was stopped until it ran again. */

@@ -20,21 +20,33 @@ bool content_good(const struct lu_guest_control *c)
 	return false;
 }
 
-uint32_t chain_since(struct vmm *v, const struct lu_guest_control *old,
-		     const struct lu_guest_control *now)
+static bool chain_continues(struct vmm *v, uint32_t queue,
+			    const struct lu_guest_queue *old,
+			    const struct lu_guest_queue *now)
 {
 	uint32_t chain = old->chain, last = old->last_seq;
 	uint32_t slot = old->next_slot;
 	const struct lu_frame *f;
 
-	for (; slot != now->next_slot; slot = (slot + 1) % LU_SLOTS) {
-		f = lu_vm_buffer(v->ram, slot);
+	for (; slot != now->next_slot; slot = (slot + 1) % LU_QUEUE_SLOTS) {
+		f = lu_vm_buffer(v->ram, queue * LU_QUEUE_SLOTS + slot);
 		if (lu_frame_check(f, sizeof(*f), last) != LU_FRAME_GOOD)
 			continue;
 		chain = lu_chain(chain, f->seq, f->sum);
 		last = f->seq;
 	}
-	return chain;
+	return now->frames - old->frames < LU_QUEUE_SLOTS && now->chain == chain;
+}
+
+bool chains_continue(struct vmm *v, const struct lu_guest_control *old,
+		     const struct lu_guest_control *now)
+{
+	uint32_t q;
+
+	for (q = 0; q < LU_QUEUES; q++)
+		if (!chain_continues(v, q, &old->queue[q], &now->queue[q]))
+			return false;
+	return true;
 }
 
 bool diary_untouched(struct vmm *v)
@@ -45,20 +57,30 @@ bool diary_untouched(struct vmm *v)
 
 void print_regs(const char *when, const struct lu_igb_regs *r)
 {
-	ksft_print_msg("device %s: command %#06x status %#010x rctl %#010x rxdctl %#010x\n",
-		       when, r->command, r->status, r->rctl, r->queue_control);
-	ksft_print_msg("device %s: ring %#010llx+%#x head %u tail %u\n", when,
-		       (unsigned long long)r->ring_address, r->ring_bytes,
-		       r->head, r->tail);
+	uint32_t q;
+
+	ksft_print_msg("device %s: command %#06x status %#010x rctl %#010x ims %#010x eims %#010x\n",
+		       when, r->command, r->status, r->rctl, r->causes, r->vectors);
+	for (q = 0; q < LU_QUEUES; q++)
+		ksft_print_msg("device %s: ring %#010llx+%#x head %u tail %u control %#010x\n",
+			       when, (unsigned long long)r->queue[q].ring_address,
+			       r->queue[q].ring_bytes, r->queue[q].head,
+			       r->queue[q].tail, r->queue[q].control);
 }
 
-static bool ring_in_place(struct vmm *v, const struct lu_igb_regs *r)
+static bool rings_in_place(struct vmm *v, const struct lu_igb_regs *r)
 {
 	const struct lu_igb_regs *old = &v->state->device;
+	bool same = r->rctl == old->rctl && r->causes == old->causes &&
+		    r->vectors == old->vectors;
+	uint32_t q;
 
-	return r->rctl == old->rctl && r->ring_address == old->ring_address &&
-	       r->ring_bytes == old->ring_bytes &&
-	       r->queue_control == old->queue_control;
+	for (q = 0; q < LU_QUEUES; q++)
+		same &= r->queue[q].ring_address == old->queue[q].ring_address &&
+			r->queue[q].ring_bytes == old->queue[q].ring_bytes &&
+			r->queue[q].tail == old->queue[q].tail &&
+			r->queue[q].control == old->queue[q].control;
+	return same;
 }
 
 void print_found(struct vmm *v, const char *when,
@@ -66,7 +88,7 @@ void print_found(struct vmm *v, const char *when,
 {
 	print_regs(when, r);
 	ksft_print_msg("device %s: %s, bus mastering %s, decode %s\n", when,
-		       ring_in_place(v, r) ? "its receive ring is as it was" :
+		       rings_in_place(v, r) ? "its receive rings are as they were" :
 					     "found reset",
 		       r->command & PCI_COMMAND_MASTER ? "on" : "off",
 		       r->command & PCI_COMMAND_MEMORY ? "on" : "off");
@@ -82,6 +104,12 @@ static bool is_error_log(const uint8_t *config, size_t offset)
 	       (aer && (offset & ~3u) == aer + PCI_ERR_COR_STATUS);
 }
 
+/* Interrupt Status says whether INTx is asserted. */
+static uint8_t changes_itself(size_t offset)
+{
+	return offset == PCI_STATUS ? PCI_STATUS_INTERRUPT : 0;
+}
+
 static bool config_untouched(struct vmm *v)
 {
 	uint8_t config[LU_STATE_CONFIG_SIZE], *old = v->state->config;
@@ -90,7 +118,7 @@ static bool config_untouched(struct vmm *v)
 
 	lu_vfio_read_config(&v->device, config, sizeof(config));
 	for (i = 0; i < sizeof(config); i++) {
-		if (config[i] == old[i])
+		if (!((config[i] ^ old[i]) & ~changes_itself(i)))
 			continue;
 		ksft_print_msg("config space at %#zx was %#x and is %#x\n",
 			       i, old[i], config[i]);
@@ -108,9 +136,8 @@ bool device_untouched(struct vmm *v)
 	const struct lu_igb_regs *old = &v->state->device;
 
 	print_regs("as its owner has it back", now);
-	return config_untouched(v) && ring_in_place(v, now) &&
-	       now->command == old->command && now->status == old->status &&
-	       now->tail == old->tail;
+	return config_untouched(v) && rings_in_place(v, now) &&
+	       now->command == old->command && now->status == old->status;
 }
 
 /* The kernel log names the writers. */

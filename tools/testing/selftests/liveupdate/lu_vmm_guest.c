@@ -33,7 +33,9 @@ void let_run(struct vmm *v, long ms)
 
 uint32_t frames_seen(struct vmm *v)
 {
-	return lu_vm_read_control(v->ram).frames;
+	struct lu_guest_control c = lu_vm_read_control(v->ram);
+
+	return lu_vm_frames(&c);
 }
 
 bool await_frames(struct vmm *v, uint32_t want)
@@ -55,10 +57,16 @@ bool await_frames(struct vmm *v, uint32_t want)
 
 static bool guest_has_work(struct vmm *v)
 {
-	uint32_t slot = lu_vm_read_control(v->ram).next_slot % LU_SLOTS;
+	struct lu_guest_control c = lu_vm_read_control(v->ram);
 	struct lu_rx_desc *ring = lu_vm_ring(v->ram);
+	uint32_t q, slot;
 
-	return lu_load(&ring[slot].wb.status) & 1;
+	for (q = 0; q < LU_QUEUES; q++) {
+		slot = q * LU_QUEUE_SLOTS + c.queue[q].next_slot % LU_QUEUE_SLOTS;
+		if (lu_load(&ring[slot].wb.status) & 1)
+			return true;
+	}
+	return false;
 }
 
 bool catch_up(struct vmm *v)
@@ -85,6 +93,21 @@ bool heart_beats(struct vmm *v)
 			return true;
 	}
 	return false;
+}
+
+void hold_in_handler(struct vmm *v)
+{
+	struct lu_guest_control *c = lu_vm_control(v->ram);
+	uint32_t held = lu_load(&c->held);
+	long left;
+
+	lu_store(&c->hold, 1);
+	for (left = FRAMES_PATIENCE_MS; left > 0 && lu_load(&c->held) == held; left--) {
+		check_alive(v);
+		sleep_ms(1);
+	}
+	if (left <= 0)
+		lu_die("the guest is not interrupted");
 }
 
 void await_heart(struct vmm *v, uint32_t heartbeat)

@@ -2,6 +2,7 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lu_die.h"
 #include "lu_vmm.h"
@@ -19,6 +20,9 @@ static void __noreturn explain_usage(void)
 		"                     I/O addresses is unused and can be watched\n"
 		"  -n FRAMES          stage 1: wait until the guest accepted so many\n"
 		"                     (default 300 with an observer, else 0)\n"
+		"  --irq KIND         stage 1: how the device interrupts the guest, 'msix' (the\n"
+		"                     default), 'msi' or 'intx'\n"
+		"  --held             stop the guest in the middle of an interrupt handler\n"
 		"  --fault            stage 1: the device first touches what is not mapped,\n"
 		"                     which the observer and the kernel must see\n"
 		"  --apart            preserve the device first, in another session\n"
@@ -48,9 +52,24 @@ static long number(const char *text)
 	return n;
 }
 
+static enum lu_interrupts interrupts(const char *name)
+{
+	static const char *const names[LU_INTERRUPTS] = {
+		[LU_MSIX] = "msix", [LU_MSI] = "msi", [LU_INTX] = "intx",
+	};
+	int mode;
+
+	for (mode = 0; mode < LU_INTERRUPTS; mode++)
+		if (!strcmp(name, names[mode]))
+			return mode;
+	explain_usage();
+}
+
 struct options parse(int argc, char *argv[])
 {
 	static const struct option longs[] = {
+		{ "held", no_argument, NULL, 'W' },
+		{ "irq", required_argument, NULL, 'I' },
 		{ "huge", no_argument, NULL, 'H' },
 		{ "apart", no_argument, NULL, 'Z' },
 		{ "fault", no_argument, NULL, 'X' },
@@ -91,6 +110,12 @@ struct options parse(int argc, char *argv[])
 			break;
 		case 'n':
 			o.frames = number(optarg);
+			break;
+		case 'W':
+			o.held = true;
+			break;
+		case 'I':
+			o.mode = interrupts(optarg);
 			break;
 		case 'H':
 			o.huge = true;

@@ -59,7 +59,7 @@ uint64_t tell_memory(struct vmm *v)
 	uint64_t digest = lu_memory_pieces(v->ram, LU_RAM_SIZE, tell_piece);
 
 	tell("memory end");
-	tell("ring %u %u %#x", LU_SLOTS, LU_SLOT_SIZE, LU_BUFFERS_OFFSET);
+	tell("ring %u %u %#x %u", LU_SLOTS, LU_SLOT_SIZE, LU_BUFFERS_OFFSET, LU_QUEUES);
 	tell("control %#x", LU_CONTROL_OFFSET);
 	return digest;
 }
