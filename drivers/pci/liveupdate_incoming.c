@@ -40,6 +40,29 @@ static struct pci_liveupdate *pci_liveupdate_number(u32 number)
 	return NULL;
 }
 
+/*
+ * Check the values of a device and find the bridge above it. A device of an unknown
+ * kind is handled like a function if it has an owner, otherwise like a bridge.
+ */
+static void pci_liveupdate_load_one(struct pci_liveupdate *lu)
+{
+	struct luo_pci_device *wire = &lu->wire;
+
+	lu->invalid = pci_liveupdate_check_values(wire);
+	if (wire->kind != LUO_PCI_FUNCTION && wire->kind != LUO_PCI_BRIDGE)
+		wire->kind = wire->handle ? LUO_PCI_FUNCTION : LUO_PCI_BRIDGE;
+	if (!wire->parent)
+		return;
+
+	/* A bridge comes before the devices below it. */
+	lu->parent = pci_liveupdate_number(wire->parent);
+	if (lu->parent && lu->parent->wire.kind == LUO_PCI_BRIDGE &&
+	    lu->parent->wire.segment == wire->segment)
+		return;
+	lu->parent = NULL;
+	lu->invalid = lu->invalid ?: "invalid state: the bridge above";
+}
+
 static int pci_liveupdate_load_devices(struct luo_abi_reader *r)
 {
 	struct luo_pci_device wire;
@@ -53,11 +76,12 @@ static int pci_liveupdate_load_devices(struct luo_abi_reader *r)
 		if (!lu)
 			return -ENOMEM;
 		lu->wire = wire;
-		lu->number = ++number;
 		lu->state = PCI_LIVEUPDATE_EXPECTED;
-		lu->parent = pci_liveupdate_number(wire.parent);
+		pci_liveupdate_load_one(lu);
+		lu->number = ++number;
 		pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&wire));
 		list_add_tail(&lu->list, &pci_incoming.devices);
+		wire.kind = lu->wire.kind;
 		for (; lu && wire.kind == LUO_PCI_FUNCTION; lu = lu->parent)
 			lu->users++;
 	}
@@ -70,18 +94,29 @@ static int pci_liveupdate_load_bars(struct luo_abi_reader *r)
 	struct pci_liveupdate *lu = NULL;
 	struct luo_abi_array_it it;
 	struct luo_pci_bar bar;
+	const char *invalid;
+	u16 next = 0;
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
 	while (luo_abi_array_next(&it, &bar, sizeof(bar))) {
-		if (!lu || lu->number != bar.device)
+		if (!lu || lu->number != bar.device) {
 			lu = pci_liveupdate_number(bar.device);
+			next = 0;
+		}
+		if (!lu)
+			return -EBADMSG;
+		invalid = pci_liveupdate_check_bar(&lu->wire, &bar, &next);
+		if (!invalid && lu->nr_bars == PCI_LIVEUPDATE_MAX_BARS)
+			invalid = "invalid state: too many BARs";
+		if (invalid) {
+			lu->invalid = lu->invalid ?: invalid;
+			continue;
+		}
 		if (!lu->bars)
 			lu->bars = kcalloc(PCI_LIVEUPDATE_MAX_BARS, sizeof(bar),
 					   GFP_KERNEL);
 		if (!lu->bars)
 			return -ENOMEM;
-		if (lu->nr_bars == PCI_LIVEUPDATE_MAX_BARS)
-			return -EBADMSG;
 		lu->bars[lu->nr_bars++] = bar;
 	}
 
@@ -93,11 +128,19 @@ static int pci_liveupdate_load_registers(struct luo_abi_reader *r)
 	struct pci_liveupdate *lu = NULL;
 	struct luo_pci_register reg;
 	struct luo_abi_array_it it;
+	const char *invalid;
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_REGISTERS));
 	while (luo_abi_array_next(&it, &reg, sizeof(reg))) {
 		if (!lu || lu->number != reg.device)
 			lu = pci_liveupdate_number(reg.device);
+		if (!lu)
+			return -EBADMSG;
+		invalid = pci_liveupdate_check_register(&lu->wire, &reg);
+		if (invalid) {
+			lu->invalid = lu->invalid ?: invalid;
+			continue;
+		}
 		if (!lu->registers)
 			lu->registers = kcalloc(PCI_LIVEUPDATE_MAX_REGISTERS,
 						sizeof(reg), GFP_KERNEL);
@@ -134,8 +177,11 @@ static int pci_liveupdate_load(u64 data)
 		return err;
 	}
 
-	list_for_each_entry(lu, &pci_incoming.devices, list)
-		pci_block_writes(&lu->block);
+	/* A bridge without a function below it is handled like any other. */
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->users)
+			pci_block_writes(&lu->block);
+	}
 
 	return 0;
 }
@@ -1002,7 +1048,8 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 	if (!lu)
 		return;
 	pci_write_block_find_status(&lu->block, dev);
-	why = pci_incoming.stop_all ?: pci_liveupdate_differs(dev, lu);
+	why = pci_incoming.stop_all ?: lu->invalid ?:
+	      pci_liveupdate_differs(dev, lu);
 	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		pci_liveupdate_stop(lu, dev);
 	else if (why)

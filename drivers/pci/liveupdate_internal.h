@@ -94,6 +94,7 @@ enum pci_liveupdate_state {
  * @users:     Number of preserved functions that need it, including itself.
  * @state:     Its state.
  * @reason:    Why it is quarantined.
+ * @invalid:   Incoming: which of its preserved values is invalid, or NULL.
  * @errors:    Incoming: errors logged since the freeze, as in
  *             &luo_pci_device.errors; saved before they can be cleared.
  * @stopped:   Bus mastering is disabled, here or at a bridge above.
@@ -116,6 +117,7 @@ struct pci_liveupdate {
 	unsigned int users;
 	enum pci_liveupdate_state state;
 	const char *reason;
+	const char *invalid;
 	u32 errors[LUO_PCI_ERRORS];
 	bool stopped;
 	bool pinned;

@@ -300,11 +300,26 @@ static void pci_liveupdate_insert(struct pci_liveupdate *lu)
 	list_add_tail(&lu->list, &next->list);
 }
 
+/* Return: NULL, or what the next kernel would refuse. */
+static const char *pci_liveupdate_check_bars(const struct luo_pci_device *wire,
+					     const struct luo_pci_bar *bars,
+					     unsigned int nr)
+{
+	const char *invalid = NULL;
+	u16 next = 0;
+
+	for (unsigned int i = 0; !invalid && i < nr; i++)
+		invalid = pci_liveupdate_check_bar(wire, &bars[i], &next);
+
+	return invalid;
+}
+
 static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 						 enum luo_pci_kind kind)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
 	struct pci_liveupdate *lu;
+	const char *invalid;
 	int err;
 
 	lu = kzalloc_obj(*lu);
@@ -326,14 +341,11 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 	if (lu->nr_bars && !lu->bars)
 		goto out_free;
 
-	for (unsigned int i = 0; i < lu->nr_bars; i++) {
-		err = pci_liveupdate_check_bar(&bars[i]);
-		if (err) {
-			pci_info(dev, "live update: not preserved: the BAR at %#x is invalid\n",
-				 bars[i].offset);
-			err = -EOPNOTSUPP;
-			goto out_free;
-		}
+	invalid = pci_liveupdate_check_bars(&lu->wire, lu->bars, lu->nr_bars);
+	if (invalid) {
+		pci_info(dev, "live update: not preserved: %s\n", invalid);
+		err = -EOPNOTSUPP;
+		goto out_free;
 	}
 
 	pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&lu->wire));
@@ -644,6 +656,7 @@ static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
 	struct pci_liveupdate_refusal refusal;
+	const char *invalid;
 	int err;
 
 	if (!pci_liveupdate_check_device(lu->dev, &refusal)) {
@@ -660,6 +673,14 @@ static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 		return -EBUSY;
 	}
 	memcpy(lu->bars, bars, lu->nr_bars * sizeof(*bars));
+	/* The next kernel would quarantine it. */
+	invalid = pci_liveupdate_check_values(&lu->wire) ?:
+		  pci_liveupdate_check_bars(&lu->wire, lu->bars, lu->nr_bars);
+	if (invalid) {
+		pci_err(lu->dev, "live update: aborted: %s, perhaps the device does not respond\n",
+			invalid);
+		return -EIO;
+	}
 
 	return 0;
 }
