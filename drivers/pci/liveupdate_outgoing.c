@@ -101,6 +101,10 @@ pci_liveupdate_can_keep_feature(struct pci_dev *dev,
 		return true;
 	if (feature->cap == PCI_EXT_CAP_ID_PASID && dev->pasid_enabled)
 		return true;
+	/* Shared by all functions below; the next kernel takes it over. */
+	if (feature->cap == PCI_EXT_CAP_ID_PTM &&
+	    dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
+		return true;
 
 	while ((pos = pci_find_next_ext_capability(dev, pos, feature->cap))) {
 		pci_read_config_dword(dev, pos + feature->offset, &val);
@@ -477,13 +481,13 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
 /* Their drivers are not restricted, and may reset more than their function. */
 static void pci_liveupdate_log_siblings(struct pci_dev *dev)
 {
-	struct pci_dev *other;
+	struct pci_dev *other = NULL;
 
-	guard(rwsem_read)(&pci_bus_sem);
-	list_for_each_entry(other, &dev->bus->devices, bus_list) {
+	for_each_pci_dev(other) {
 		const struct device_driver *drv = READ_ONCE(other->dev.driver);
 
-		if (!drv || drv == READ_ONCE(dev->dev.driver) ||
+		if (other->bus != dev->bus || !drv ||
+		    drv == READ_ONCE(dev->dev.driver) ||
 		    (!pci_ari_enabled(dev->bus) &&
 		     PCI_SLOT(other->devfn) != PCI_SLOT(dev->devfn)))
 			continue;
@@ -547,8 +551,10 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
  *            the next kernel. Its value is opaque.
  *
  * The bridges above are preserved, too. From now on none of these devices is
- * suspended, removed, disabled, or reset by others. From the freeze of the shared
- * state on config writes to them are blocked.
+ * suspended, removed, or disabled. If others reset the function before the freeze,
+ * for example error recovery, its preservation fails: the freeze returns -ESTALE. From
+ * the freeze of the shared state on config writes to them are blocked, and resets are
+ * refused.
  *
  * To be called in the handler's .preserve().
  *
@@ -613,6 +619,40 @@ bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_outgoing);
 
+/**
+ * pci_liveupdate_was_lost - Note that preserved functions lose their state
+ * @top: A function that is about to be reset, or a bridge: everything below it is.
+ * @by:  The driver that resets its own functions, or NULL.
+ *
+ * Error recovery resets everything below a port, and all devices there depend on
+ * it. So it goes ahead, and the preservation of the functions fails: the next
+ * freeze is refused. Not that of the functions of @by, whose owner has them reset
+ * and restored.
+ *
+ * To be called before the reset. A reset of a frozen function is refused.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by)
+{
+	struct pci_liveupdate *lu;
+
+	if (!pci_liveupdate_preserved(top) || pci_liveupdate_forbids_bus_reset(top))
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (lu->wire.kind != LUO_PCI_FUNCTION || lu->reason ||
+		    lu->state != PCI_LIVEUPDATE_OUTGOING ||
+		    (by && lu->dev->driver == by) ||
+		    !pci_liveupdate_is_below(lu->dev, top))
+			continue;
+		lu->reason = "it was reset after it was preserved";
+		pci_warn(lu->dev, "live update: not preserved any longer: it is being reset; close its session, then preserve it again\n");
+	}
+}
+
 /* --- the shared state */
 
 int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
@@ -621,6 +661,9 @@ int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
 
 	if (IS_ERR(blob))
 		return PTR_ERR(blob);
+
+	/* Not in the freeze, and not with the lock held, which CPU hotplug would need. */
+	pci_write_blocks_begin();
 
 	guard(mutex)(&pci_liveupdate_lock);
 
@@ -641,14 +684,15 @@ int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
 
 void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
 {
-	guard(mutex)(&pci_liveupdate_lock);
-
-	luo_abi_end(&pci_outgoing.writer);
-	kho_block_set_destroy(&pci_outgoing.device_blocks);
-	kho_block_set_destroy(&pci_outgoing.bar_blocks);
-	kho_block_set_destroy(&pci_outgoing.register_blocks);
-	kho_unpreserve_free(pci_outgoing.blob);
-	pci_outgoing.blob = NULL;
+	scoped_guard(mutex, &pci_liveupdate_lock) {
+		luo_abi_end(&pci_outgoing.writer);
+		kho_block_set_destroy(&pci_outgoing.device_blocks);
+		kho_block_set_destroy(&pci_outgoing.bar_blocks);
+		kho_block_set_destroy(&pci_outgoing.register_blocks);
+		kho_unpreserve_free(pci_outgoing.blob);
+		pci_outgoing.blob = NULL;
+	}
+	pci_write_blocks_end();
 }
 
 /* Read the state that the next kernel compares with the device. */
@@ -659,6 +703,11 @@ static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 	const char *invalid;
 	int err;
 
+	if (lu->reason) {
+		pci_err(lu->dev, "live update: aborted: %s; close its session, then preserve it again\n",
+			lu->reason);
+		return -ESTALE;
+	}
 	if (!pci_liveupdate_check_device(lu->dev, &refusal)) {
 		pci_err(lu->dev, "live update: aborted: %s\n", refusal.why);
 		return refusal.err;
@@ -734,6 +783,9 @@ static void pci_liveupdate_thaw(void)
 		pci_unblock_writes(&lu->block);
 		WRITE_ONCE(lu->dev->liveupdate_frozen, false);
 		lu->state = PCI_LIVEUPDATE_OUTGOING;
+		/* It may have been disabled meanwhile. */
+		if (lu->ptm)
+			pci_ptm_reconcile(lu->dev);
 	}
 	luo_abi_rewind(&pci_outgoing.writer);
 	kho_block_set_clear(&pci_outgoing.device_blocks);
@@ -780,6 +832,7 @@ static int pci_liveupdate_freeze_writers(struct pci_liveupdate *lu)
 	WRITE_ONCE(lu->dev->liveupdate_frozen, true);
 	pci_block_writes(&lu->block);
 	lu->state = PCI_LIVEUPDATE_FROZEN;
+	lu->ptm = pcie_ptm_enabled(lu->dev);
 	device_unlock(dev);
 
 	return 0;
