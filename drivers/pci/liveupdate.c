@@ -17,12 +17,13 @@
  *   mastering is disabled, at the device or at the nearest bridge that can be
  *   reached. Then the kernel handles it like any other device, except that no
  *   driver is bound to it until the owner has finished. The owner gets an error
- *   and the reason.
- * - The preserved state cannot be read: every function that can still do DMA
+ *   and the reason. An invalid value in the preserved state of a device has the same
+ *   effect.
+ * - The preserved state as a whole cannot be read: every function that can still do DMA
  *   was left running by the previous kernel, and is stopped.
  *
  * The following cannot be preserved and are refused: virtual functions; physical
- * functions with virtual functions enabled; functions or paths with PRI, TPH, PTM
+ * functions with virtual functions or PTM enabled; functions or paths with PRI, TPH
  * or IDE enabled, with ATS or PASID that no IOMMU driver has enabled, with an
  * incomplete DOE exchange, or with ACS that is not controlled by the standard
  * capability; and functions in an IOMMU group with devices that are not on the path.
