@@ -1241,7 +1241,7 @@ static int __init pci_liveupdate_scanned(void)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
-		if (lu->state == PCI_LIVEUPDATE_EXPECTED)
+		if (lu->state == PCI_LIVEUPDATE_EXPECTED && lu->users)
 			pci_liveupdate_quarantine(lu, NULL, "it is absent");
 	}
 	WRITE_ONCE(pci_incoming.scanned, true);

@@ -472,7 +472,7 @@ void pci_liveupdate_firmware_write(u32 segment, u8 bus, unsigned int devfn, int 
 				   int len, u32 val)
 {
 	struct pci_write_block *block;
-	unsigned long nr;
+	unsigned long nr = 0;
 	u32 old = 0;
 
 	if (!static_branch_unlikely(&pci_any_write_block))
