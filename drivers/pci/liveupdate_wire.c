@@ -229,7 +229,7 @@ static bool pci_wire_bar_is_valid(const struct luo_pci_bar *bar)
 	if (!is_power_of_2(bar->size) || bar->size < smallest ||
 	    (limit && bar->size >= limit))
 		return false;
-	if (pci_wire_bar_is_wide(bar) != (bar->width == 64))
+	if (pci_wire_bar_is_wide(bar) == (bar->width == 32))
 		return false;
 
 	return !(bar->value & ~type & (bar->size - 1)) &&
