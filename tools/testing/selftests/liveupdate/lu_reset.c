@@ -24,7 +24,9 @@
 
 #include "lu_channel.h"
 #include "lu_die.h"
+#include "lu_guest.h"
 #include "lu_igb.h"
+#include "lu_memory.h"
 #include "lu_pci.h"
 #include "lu_update.h"
 #include "lu_vfio.h"
@@ -124,17 +126,37 @@ static void by_others(const char *port, int want)
 	is_lost(session, want);
 }
 
+static void report_memory(uint64_t offset, uint64_t phys, uint64_t len)
+{
+	if (lu_channel_tell("memory %#llx %#llx %#llx", (unsigned long long)offset,
+			    (unsigned long long)phys, (unsigned long long)len))
+		lu_die_errno("the observer cannot be told");
+}
+
+/* The igb does not receive them. */
+static void start_frames(void)
+{
+	int fd = lu_memory_create("frames", LU_RAM_SIZE, false);
+
+	if (lu_channel_open())
+		lu_die_errno("there is no observer");
+	lu_memory_pieces(lu_memory_map(fd, LU_RAM_SIZE), LU_RAM_SIZE, report_memory);
+	if (lu_channel_tell("memory end") ||
+	    lu_channel_tell("ring %u %u %#x", LU_SLOTS, LU_SLOT_SIZE,
+			    LU_BUFFERS_OFFSET) ||
+	    lu_channel_tell("frames start"))
+		lu_die_errno("the observer cannot be told");
+}
+
 static void by_recovery(int want)
 {
 	int session = preserve("recovery"), tries = 0;
 
-	if (lu_channel_open() || lu_channel_tell("frames start"))
-		lu_die_errno("the observer cannot be told");
+	start_frames();
 	while (!has_reason() && ++tries < 1500)
 		usleep(10000);
 	/* Recovery ends when all devices below the port have been told. */
 	sleep(3);
-	lu_channel_tell("frames stop");
 	is_lost(session, want);
 	ksft_test_result(!(ioctl(beside.fd, VFIO_DEVICE_RESET) && errno != ENOTTY) &&
 			 lu_pci_can_be_written(other),
