@@ -17,12 +17,13 @@
  *   mastering is disabled, at the device or at the nearest bridge that can be
  *   reached. Then the kernel handles it like any other device, except that no
  *   driver is bound to it until the owner has finished. The owner gets an error
- *   and the reason.
- * - The preserved state cannot be read: every function that can still do DMA
+ *   and the reason. An invalid value in the preserved state of a device has the same
+ *   effect.
+ * - The preserved state as a whole cannot be read: every function that can still do DMA
  *   was left running by the previous kernel, and is stopped.
  *
  * The following cannot be preserved and are refused: virtual functions; physical
- * functions with virtual functions enabled; functions or paths with PRI, TPH, PTM
+ * functions with virtual functions or PTM enabled; functions or paths with PRI, TPH
  * or IDE enabled, with ATS or PASID that no IOMMU driver has enabled, with an
  * incomplete DOE exchange, or with ACS that is not controlled by the standard
  * capability; and functions in an IOMMU group with devices that are not on the path.
@@ -48,7 +49,8 @@
 /*
  * Protects the lists of incoming and outgoing devices and their entries. Nests
  * inside LUO's locks, the rescan lock and device locks. Config space is accessed
- * while it is held.
+ * while it is held. pci_bus_sem must not be taken inside of it, as error recovery
+ * takes device locks inside of pci_bus_sem: use for_each_pci_dev().
  */
 DEFINE_MUTEX(pci_liveupdate_lock);
 
@@ -94,7 +96,7 @@ void pci_liveupdate_free(struct pci_liveupdate *lu)
 		pci_dev_put(lu->dev);
 	kfree(lu->bars);
 	kfree(lu->registers);
-	kfree(lu);
+	kfree_rcu(lu, rcu);
 }
 
 void pci_liveupdate_pin(struct pci_liveupdate *lu)
@@ -114,10 +116,11 @@ void pci_liveupdate_unpin(struct pci_liveupdate *lu)
 }
 
 /**
- * pci_liveupdate_forbids_reset - Check whether a reset would hit a preserved device
+ * pci_liveupdate_forbids_reset - Check whether a reset would hit a running device
  * @dev: The function to reset, or a bridge whose secondary bus is to be reset.
  *
- * The owner of a function may reset it.
+ * From the freeze until its owner has finished only the owner of a function may
+ * reset it. Before the freeze see pci_liveupdate_was_lost().
  *
  * Context: Sleeps.
  * Return: true, with a log line, if the reset must not be done.
@@ -126,8 +129,7 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
 
-	if (!pci_liveupdate_running(dev) && !pci_liveupdate_frozen(dev) &&
-	    !(dev->subordinate && pci_liveupdate_preserved(dev)))
+	if (!pci_liveupdate_forbids_bus_reset(dev))
 		return false;
 
 	scoped_guard(mutex, &pci_liveupdate_lock) {
@@ -135,7 +137,8 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 		if (lu && !dev->subordinate && pci_writes_allowed(&lu->block))
 			return false;
 	}
-	pci_info(dev, "not reset: preserved for live update, close or finish its session first\n");
+	/* A guest can make its VMM try this as often as it likes. */
+	pci_info_ratelimited(dev, "not reset: preserved for live update, close or finish its session first\n");
 
 	return true;
 }
@@ -156,8 +159,8 @@ int pci_liveupdate_veto(struct pci_dev *dev, const char *what)
 {
 	if (!pci_liveupdate_preserved(dev))
 		return 0;
-	pci_info(dev, "not %s: preserved for live update, close or finish its session first\n",
-		 what);
+	pci_info_ratelimited(dev, "not %s: preserved for live update, close or finish its session first\n",
+			     what);
 
 	return -EBUSY;
 }
@@ -204,6 +207,12 @@ int pci_liveupdate_removal_begin(struct pci_dev *dev)
 	return err;
 }
 
+static bool pci_liveupdate_is_in_slot(struct pci_dev *dev, struct pci_bus *bus,
+				      int device)
+{
+	return dev->bus == bus && (device < 0 || PCI_SLOT(dev->devfn) == device);
+}
+
 /**
  * pci_liveupdate_slot_begin - Begin to remove all devices of a slot
  * @bus:      The slot's bus.
@@ -218,7 +227,7 @@ int pci_liveupdate_removal_begin(struct pci_dev *dev)
  */
 int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise)
 {
-	struct pci_dev *dev;
+	struct pci_dev *dev = NULL;
 	int err = 0;
 
 	if (!device_removal_begin()) {
@@ -229,14 +238,12 @@ int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise)
 		return 0;
 
 	scoped_guard(mutex, &pci_liveupdate_lock) {
-		guard(rwsem_read)(&pci_bus_sem);
-		list_for_each_entry(dev, &bus->devices, bus_list) {
-			if (device >= 0 && PCI_SLOT(dev->devfn) != device)
-				continue;
-			err = err ?: pci_liveupdate_may_remove(dev);
+		for_each_pci_dev(dev) {
+			if (pci_liveupdate_is_in_slot(dev, bus, device))
+				err = err ?: pci_liveupdate_may_remove(dev);
 		}
-		list_for_each_entry(dev, &bus->devices, bus_list) {
-			if (!err && (device < 0 || PCI_SLOT(dev->devfn) == device))
+		for_each_pci_dev(dev) {
+			if (!err && pci_liveupdate_is_in_slot(dev, bus, device))
 				set_bit(PCI_DEV_GOING, &dev->priv_flags);
 		}
 	}
@@ -302,8 +309,21 @@ static struct notifier_block pci_liveupdate_unbind_nb = {
 	.notifier_call = pci_liveupdate_unbind,
 };
 
+/*
+ * Lockdep does not check device locks, so it cannot see the order of error recovery:
+ * pci_bus_sem, a device lock, and in pci_liveupdate_match() pci_liveupdate_lock.
+ */
+static void __init pci_liveupdate_teach_lockdep(void)
+{
+	guard(rwsem_read)(&pci_bus_sem);
+	guard(mutex)(&pci_liveupdate_lock);
+}
+
 static int __init pci_liveupdate_watch(void)
 {
+	if (IS_ENABLED(CONFIG_LOCKDEP))
+		pci_liveupdate_teach_lockdep();
+
 	return device_unbind_notifier_register(&pci_liveupdate_unbind_nb);
 }
 postcore_initcall(pci_liveupdate_watch);

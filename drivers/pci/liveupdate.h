@@ -5,6 +5,7 @@
 #include <linux/cleanup.h>
 #include <linux/device/removal.h>
 #include <linux/errno.h>
+#include <linux/jump_label.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/rcupdate.h>
@@ -16,10 +17,10 @@ struct attribute_group;
 #ifdef CONFIG_PCI_LIVEUPDATE
 
 /* liveupdate_write_block.c */
-extern bool pci_any_write_block;
+DECLARE_STATIC_KEY_FALSE(pci_any_write_block);
 
 bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int len,
-			  u32 val);
+			  u32 val, int *result);
 
 /*
  * All config writes of the kernel and of user space go through this function,
@@ -29,12 +30,14 @@ bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int 
 static inline int pci_checked_write(struct pci_bus *bus, unsigned int devfn,
 				    int pos, int len, u32 val)
 {
+	int result;
+
 	/* Pairs with synchronize_rcu_expedited() in the freeze path. */
 	guard(rcu)();
 
-	if (unlikely(READ_ONCE(pci_any_write_block)) &&
-	    pci_write_is_blocked(bus, devfn, pos, len, val))
-		return PCIBIOS_SUCCESSFUL;
+	if (static_branch_unlikely(&pci_any_write_block) &&
+	    pci_write_is_blocked(bus, devfn, pos, len, val, &result))
+		return result;
 
 	return bus->ops->write(bus, devfn, pos, len, val);
 }
@@ -75,6 +78,17 @@ static inline bool pci_liveupdate_preserved(const struct pci_dev *dev)
 {
 	return dev && unlikely(dev->liveupdate_running |
 			       dev->liveupdate_preserved);
+}
+
+/**
+ * pci_liveupdate_forbids_bus_reset - Check whether a bus reset would hit a running device
+ * @dev: A function or bridge.
+ *
+ * Return: true from the freeze until the owner has finished.
+ */
+static inline bool pci_liveupdate_forbids_bus_reset(const struct pci_dev *dev)
+{
+	return pci_liveupdate_running(dev) || pci_liveupdate_frozen(dev);
 }
 
 /**
@@ -127,6 +141,7 @@ int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise);
 bool pci_liveupdate_any_incoming(void);
 bool pci_liveupdate_forbids_vpd(struct pci_dev *dev);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
+void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by);
 void pci_liveupdate_was_reset(struct pci_dev *dev);
 void pci_liveupdate_bus_was_reset(struct pci_dev *bridge);
 void pci_liveupdate_slot_was_reset(struct pci_slot *slot);
@@ -136,6 +151,7 @@ void pci_liveupdate_setup(struct pci_dev *dev);
 void pci_liveupdate_verify(struct pci_dev *dev);
 void pci_liveupdate_add(struct pci_dev *dev);
 void pci_liveupdate_remove(struct pci_dev *dev);
+void pci_liveupdate_bridge_scanned(struct pci_dev *bridge);
 void pci_liveupdate_claim(struct pci_bus *bus);
 bool pci_liveupdate_bar_masks(struct pci_dev *dev, unsigned int count,
 			      unsigned int pos, u32 *masks);
@@ -226,6 +242,16 @@ static inline bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 	return false;
 }
 
+static inline bool pci_liveupdate_forbids_bus_reset(const struct pci_dev *dev)
+{
+	return false;
+}
+
+static inline void pci_liveupdate_was_lost(struct pci_dev *top,
+					   const struct pci_driver *by)
+{
+}
+
 static inline void pci_liveupdate_was_reset(struct pci_dev *dev)
 {
 }
@@ -255,6 +281,10 @@ static inline void pci_liveupdate_add(struct pci_dev *dev)
 }
 
 static inline void pci_liveupdate_remove(struct pci_dev *dev)
+{
+}
+
+static inline void pci_liveupdate_bridge_scanned(struct pci_dev *bridge)
 {
 }
 

@@ -40,6 +40,29 @@ static struct pci_liveupdate *pci_liveupdate_number(u32 number)
 	return NULL;
 }
 
+/*
+ * Check the values of a device and find the bridge above it. A device of an unknown
+ * kind is handled like a function if it has an owner, otherwise like a bridge.
+ */
+static void pci_liveupdate_load_one(struct pci_liveupdate *lu)
+{
+	struct luo_pci_device *wire = &lu->wire;
+
+	lu->invalid = pci_liveupdate_check_values(wire);
+	if (wire->kind != LUO_PCI_FUNCTION && wire->kind != LUO_PCI_BRIDGE)
+		wire->kind = wire->handle ? LUO_PCI_FUNCTION : LUO_PCI_BRIDGE;
+	if (!wire->parent)
+		return;
+
+	/* A bridge comes before the devices below it. */
+	lu->parent = pci_liveupdate_number(wire->parent);
+	if (lu->parent && lu->parent->wire.kind == LUO_PCI_BRIDGE &&
+	    lu->parent->wire.segment == wire->segment)
+		return;
+	lu->parent = NULL;
+	lu->invalid = lu->invalid ?: "invalid state: the bridge above";
+}
+
 static int pci_liveupdate_load_devices(struct luo_abi_reader *r)
 {
 	struct luo_pci_device wire;
@@ -53,11 +76,12 @@ static int pci_liveupdate_load_devices(struct luo_abi_reader *r)
 		if (!lu)
 			return -ENOMEM;
 		lu->wire = wire;
-		lu->number = ++number;
 		lu->state = PCI_LIVEUPDATE_EXPECTED;
-		lu->parent = pci_liveupdate_number(wire.parent);
+		pci_liveupdate_load_one(lu);
+		lu->number = ++number;
 		pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&wire));
 		list_add_tail(&lu->list, &pci_incoming.devices);
+		wire.kind = lu->wire.kind;
 		for (; lu && wire.kind == LUO_PCI_FUNCTION; lu = lu->parent)
 			lu->users++;
 	}
@@ -70,18 +94,29 @@ static int pci_liveupdate_load_bars(struct luo_abi_reader *r)
 	struct pci_liveupdate *lu = NULL;
 	struct luo_abi_array_it it;
 	struct luo_pci_bar bar;
+	const char *invalid;
+	u16 next = 0;
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
 	while (luo_abi_array_next(&it, &bar, sizeof(bar))) {
-		if (!lu || lu->number != bar.device)
+		if (!lu || lu->number != bar.device) {
 			lu = pci_liveupdate_number(bar.device);
+			next = 0;
+		}
+		if (!lu)
+			return -EBADMSG;
+		invalid = pci_liveupdate_check_bar(&lu->wire, &bar, &next);
+		if (!invalid && lu->nr_bars == PCI_LIVEUPDATE_MAX_BARS)
+			invalid = "invalid state: too many BARs";
+		if (invalid) {
+			lu->invalid = lu->invalid ?: invalid;
+			continue;
+		}
 		if (!lu->bars)
 			lu->bars = kcalloc(PCI_LIVEUPDATE_MAX_BARS, sizeof(bar),
 					   GFP_KERNEL);
 		if (!lu->bars)
 			return -ENOMEM;
-		if (lu->nr_bars == PCI_LIVEUPDATE_MAX_BARS)
-			return -EBADMSG;
 		lu->bars[lu->nr_bars++] = bar;
 	}
 
@@ -93,11 +128,19 @@ static int pci_liveupdate_load_registers(struct luo_abi_reader *r)
 	struct pci_liveupdate *lu = NULL;
 	struct luo_pci_register reg;
 	struct luo_abi_array_it it;
+	const char *invalid;
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_REGISTERS));
 	while (luo_abi_array_next(&it, &reg, sizeof(reg))) {
 		if (!lu || lu->number != reg.device)
 			lu = pci_liveupdate_number(reg.device);
+		if (!lu)
+			return -EBADMSG;
+		invalid = pci_liveupdate_check_register(&lu->wire, &reg);
+		if (invalid) {
+			lu->invalid = lu->invalid ?: invalid;
+			continue;
+		}
 		if (!lu->registers)
 			lu->registers = kcalloc(PCI_LIVEUPDATE_MAX_REGISTERS,
 						sizeof(reg), GFP_KERNEL);
@@ -134,8 +177,11 @@ static int pci_liveupdate_load(u64 data)
 		return err;
 	}
 
-	list_for_each_entry(lu, &pci_incoming.devices, list)
-		pci_block_writes(&lu->block);
+	/* A bridge without a function below it is handled like any other. */
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->users)
+			pci_block_writes(&lu->block);
+	}
 
 	return 0;
 }
@@ -181,10 +227,12 @@ static int __init pci_liveupdate_init(void)
 	if (err == -ENODATA || err == -ENOENT)
 		return 0;
 
+	pci_write_blocks_begin();
 	scoped_guard(mutex, &pci_liveupdate_lock)
 		err = err ?: pci_liveupdate_load(data);
 
 	if (err) {
+		pci_write_blocks_end();
 		pci_incoming.unread = true;
 		pr_err("PCI: live update: the preserved state cannot be read (%pe): every function that can still do DMA will be stopped. Their VMs must be restarted.\n",
 		       ERR_PTR(err));
@@ -325,7 +373,8 @@ void pci_liveupdate_was_reset(struct pci_dev *dev)
 		WRITE_ONCE(dev->liveupdate_stopped, false);
 }
 
-static bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
+/* Return: true also if @dev is @bridge itself. */
+bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge)
 {
 	while (dev && dev != bridge)
 		dev = pci_upstream_bridge(dev);
@@ -614,6 +663,8 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_reset_later);
 void pci_liveupdate_end(struct pci_dev *dev)
 {
 	pci_liveupdate_set_incoming(dev, NULL);
+	/* The previous kernel had users of PTM; this one may have none. */
+	pci_ptm_reconcile(dev);
 	pci_liveupdate_show(dev);
 	/*
 	 * The owner of a running function resets it on close. A stopped one is
@@ -635,6 +686,7 @@ static void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
 
 	if (!pci_liveupdate_read_errors(lu->dev, errors))
 		return;
+	errors[0] &= ~lu->scan_errors;
 	for (int i = 0; i < LUO_PCI_ERRORS; i++) {
 		errors[i] &= ~lu->wire.errors[i];
 		any |= errors[i] & ~lu->errors[i];
@@ -644,6 +696,31 @@ static void pci_liveupdate_save_errors(struct pci_liveupdate *lu)
 		pci_warn(lu->dev, "live update: unhandled errors since the freeze: Status %#x, Secondary Status %#x, Device Status %#x, Uncorrectable %#x, Correctable %#x\n",
 			 lu->errors[0] & 0xffff, lu->errors[0] >> 16,
 			 lu->errors[1], lu->errors[2], lu->errors[3]);
+}
+
+/**
+ * pci_liveupdate_bridge_scanned - Ignore the errors of a scan below a bridge
+ * @bridge: A running bridge, below which all devices were looked for.
+ *
+ * A config request to a device that is absent sets Received Master Abort in
+ * Secondary Status. In other bridges the scan clears it. Nothing is written to a
+ * running bridge: the bit stays set, and is not reported. The errors of the gap were
+ * saved when the bridge was found, before the scan.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_bridge_scanned(struct pci_dev *bridge)
+{
+	struct pci_liveupdate *lu;
+	u32 errors[LUO_PCI_ERRORS];
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	lu = bridge->liveupdate;
+	if (!lu || !pci_liveupdate_read_errors(bridge, errors))
+		return;
+	lu->scan_errors |= errors[0] & ~lu->wire.errors[0] & ~lu->errors[0] &
+			   (PCI_STATUS_REC_MASTER_ABORT << 16);
 }
 
 /* Unblock config writes, and release everything that was held for the device. */
@@ -721,24 +798,23 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	return !PCI_POSSIBLE_ERROR(cmd) && !(cmd & PCI_COMMAND_MASTER);
 }
 
-static int pci_liveupdate_find_other(struct pci_dev *dev, void *found)
-{
-	if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && !dev->liveupdate)
-		*(bool *)found = true;
-
-	return 0;
-}
-
-/* Return: true if a function below @bridge is not part of the update. */
+/*
+ * Return: true if a function below @bridge is not part of the update. The bridges
+ * above a function are not freed meanwhile: pci_liveupdate_remove() needs the lock.
+ */
 static bool pci_liveupdate_has_others(struct pci_liveupdate *bridge)
 {
-	bool found = false;
+	struct pci_dev *dev = NULL;
 
-	if (bridge->dev && bridge->dev->subordinate)
-		pci_walk_bus(bridge->dev->subordinate,
-			     pci_liveupdate_find_other, &found);
+	for_each_pci_dev(dev) {
+		if (dev->hdr_type == PCI_HEADER_TYPE_NORMAL && !dev->liveupdate &&
+		    bridge->dev && pci_liveupdate_is_below(dev, bridge->dev)) {
+			pci_dev_put(dev);
+			return true;
+		}
+	}
 
-	return found;
+	return false;
 }
 
 /*
@@ -1002,7 +1078,8 @@ void pci_liveupdate_verify(struct pci_dev *dev)
 	if (!lu)
 		return;
 	pci_write_block_find_status(&lu->block, dev);
-	why = pci_incoming.stop_all ?: pci_liveupdate_differs(dev, lu);
+	why = pci_incoming.stop_all ?: lu->invalid ?:
+	      pci_liveupdate_differs(dev, lu);
 	if (lu->state == PCI_LIVEUPDATE_QUARANTINED)
 		pci_liveupdate_stop(lu, dev);
 	else if (why)
@@ -1164,7 +1241,7 @@ static int __init pci_liveupdate_scanned(void)
 	guard(mutex)(&pci_liveupdate_lock);
 
 	list_for_each_entry(lu, &pci_incoming.devices, list) {
-		if (lu->state == PCI_LIVEUPDATE_EXPECTED)
+		if (lu->state == PCI_LIVEUPDATE_EXPECTED && lu->users)
 			pci_liveupdate_quarantine(lu, NULL, "it is absent");
 	}
 	WRITE_ONCE(pci_incoming.scanned, true);
@@ -1244,11 +1321,9 @@ int pci_liveupdate_flb_retrieve(struct liveupdate_flb_op_args *args)
 	return 0;
 }
 
-void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
+static void pci_liveupdate_finish_all(void)
 {
 	struct pci_liveupdate *lu, *tmp;
-
-	guard(mutex)(&pci_liveupdate_lock);
 
 	/* In reverse order: functions are released before the bridges above. */
 	list_for_each_entry_safe_reverse(lu, tmp, &pci_incoming.devices, list) {
@@ -1263,4 +1338,12 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
 		pci_liveupdate_free(lu);
 	}
 	luo_abi_release(&pci_incoming.reader);
+}
+
+void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args)
+{
+	scoped_guard(mutex, &pci_liveupdate_lock)
+		pci_liveupdate_finish_all();
+	if (!pci_incoming.unread)
+		pci_write_blocks_end();
 }

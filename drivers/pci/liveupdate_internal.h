@@ -9,6 +9,7 @@
 #include <linux/mutex.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/luo/pci.h>
@@ -37,6 +38,7 @@ struct pci_write_block_status {
  * @dropped:    Count of dropped writes that would have changed a register.
  * @redundant:  Count of dropped writes of the value that the register has.
  * @suppressed: Count of dropped writes that would only have cleared status bits.
+ * @firmware:   Count of writes of AML that changed a register.
  * @allow_status: Writes that only clear status bits are not blocked and not
  *              counted. The interrupt handler of a port loops until its status
  *              is clear.
@@ -45,7 +47,7 @@ struct pci_write_block_status {
  *              writes it when the affinity of the interrupt changes.
  * @msi_size:   Size of the MSI capability.
  *
- * Protected by pci_write_block_lock.
+ * Protected by pci_write_block_lock; found with RCU.
  */
 struct pci_write_block {
 	struct hlist_node node;
@@ -55,6 +57,7 @@ struct pci_write_block {
 	unsigned long dropped;
 	unsigned long redundant;
 	unsigned long suppressed;
+	unsigned long firmware;
 	bool allow_status;
 	u16 msi;
 	u16 msi_size;
@@ -93,14 +96,19 @@ enum pci_liveupdate_state {
  * @number:    Its number in the serialized array of devices, from 1.
  * @users:     Number of preserved functions that need it, including itself.
  * @state:     Its state.
- * @reason:    Why it is quarantined.
+ * @reason:    Why it is quarantined. Outgoing: why its preservation has failed, so
+ *             that it cannot be frozen.
+ * @invalid:   Incoming: which of its preserved values is invalid, or NULL.
  * @errors:    Incoming: errors logged since the freeze, as in
  *             &luo_pci_device.errors; saved before they can be cleared.
+ * @scan_errors: Bits of @errors[0] that scanning below a bridge has set.
+ * @ptm:       Outgoing: PTM had users when it was frozen.
  * @stopped:   Bus mastering is disabled, here or at a bridge above.
  * @pinned:    This holds a runtime PM reference that keeps it in D0.
  * @enabled:   This holds a count of &pci_dev.enable_cnt.
  * @fixed:     Mask of the resources that this has marked as fixed.
  * @block:     Blocks config writes.
+ * @rcu:       Frees this when no config write refers to @block.
  */
 struct pci_liveupdate {
 	struct list_head list;
@@ -116,12 +124,16 @@ struct pci_liveupdate {
 	unsigned int users;
 	enum pci_liveupdate_state state;
 	const char *reason;
+	const char *invalid;
 	u32 errors[LUO_PCI_ERRORS];
+	u32 scan_errors;
+	bool ptm;
 	bool stopped;
 	bool pinned;
 	bool enabled;
 	u32 fixed;
 	struct pci_write_block block;
+	struct rcu_head rcu;
 };
 
 static inline u64 pci_liveupdate_sbdf(u32 segment, u8 bus, u8 devfn)
@@ -177,6 +189,7 @@ extern struct pci_liveupdate_incoming pci_incoming;
 int pci_liveupdate_flb_retrieve(struct liveupdate_flb_op_args *args);
 void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args);
 struct pci_liveupdate *pci_liveupdate_find(u64 sbdf);
+bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge);
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev);
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu);
 void pci_liveupdate_release(struct pci_liveupdate *lu);
@@ -187,6 +200,8 @@ void pci_liveupdate_end(struct pci_dev *dev);
 /* liveupdate_write_block.c */
 void pci_write_block_init(struct pci_write_block *block, u64 sbdf);
 void pci_write_block_find_status(struct pci_write_block *block, struct pci_dev *dev);
+void pci_write_blocks_begin(void);
+void pci_write_blocks_end(void);
 void pci_block_writes(struct pci_write_block *block);
 void pci_unblock_writes(struct pci_write_block *block);
 void pci_allow_msi_writes(struct pci_write_block *block, struct pci_dev *dev);

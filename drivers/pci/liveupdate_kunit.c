@@ -14,6 +14,7 @@
 
 #include "liveupdate.h"
 #include "liveupdate_internal.h"
+#include "liveupdate_wire.h"
 #include "pci.h"
 
 /* --- a fake bus with one function, which has only configuration space */
@@ -64,6 +65,8 @@ static struct pci_ops fake_ops = {
 static void fake_unblock(void *block)
 {
 	pci_unblock_writes(block);
+	synchronize_rcu();
+	pci_write_blocks_end();
 }
 
 /* Make a fake bus in the domain of a real one. */
@@ -85,6 +88,7 @@ static struct fake *fake_make(struct kunit *test)
 	pci_write_block_init(&fake->block,
 			     pci_liveupdate_sbdf(pci_domain_nr(real), FAKE_BUS,
 						 FAKE_DEVFN));
+	pci_write_blocks_begin();
 	KUNIT_ASSERT_EQ(test, 0, kunit_add_action_or_reset(test, fake_unblock,
 							   &fake->block));
 	pci_block_writes(&fake->block);
@@ -106,10 +110,16 @@ static void config_write_dropped(struct kunit *test)
 	struct fake *fake = fake_make(test);
 	u16 command;
 
-	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0);
-	pci_bus_write_config_byte(&fake->bus, FAKE_DEVFN, PCI_COMMAND + 1, 0);
-	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_BASE_ADDRESS_0,
-				   ~0);
+	KUNIT_EXPECT_EQ(test, PCIBIOS_WRITE_BLOCKED,
+			pci_bus_write_config_word(&fake->bus, FAKE_DEVFN,
+						  PCI_COMMAND, 0));
+	KUNIT_EXPECT_EQ(test, PCIBIOS_WRITE_BLOCKED,
+			pci_bus_write_config_byte(&fake->bus, FAKE_DEVFN,
+						  PCI_COMMAND + 1, 0));
+	KUNIT_EXPECT_EQ(test, PCIBIOS_WRITE_BLOCKED,
+			pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN,
+						   PCI_BASE_ADDRESS_0, ~0));
+	KUNIT_EXPECT_EQ(test, -EBUSY, pcibios_err_to_errno(PCIBIOS_WRITE_BLOCKED));
 	expect_counts(test, fake, 3, 0, 0);
 	KUNIT_EXPECT_EQ(test, 0, fake->writes);
 	pci_bus_read_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, &command);
@@ -120,9 +130,12 @@ static void redundant_write_dropped(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 
-	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_COMMAND, 0x0107);
-	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_BASE_ADDRESS_0,
-				   0);
+	KUNIT_EXPECT_EQ(test, PCIBIOS_SUCCESSFUL,
+			pci_bus_write_config_word(&fake->bus, FAKE_DEVFN,
+						  PCI_COMMAND, 0x0107));
+	KUNIT_EXPECT_EQ(test, PCIBIOS_SUCCESSFUL,
+			pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN,
+						   PCI_BASE_ADDRESS_0, 0));
 	expect_counts(test, fake, 0, 2, 0);
 	KUNIT_EXPECT_EQ(test, 0, fake->writes);
 }
@@ -131,7 +144,9 @@ static void status_write_suppressed(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 
-	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, PCI_STATUS, 0xf910);
+	KUNIT_EXPECT_EQ(test, PCIBIOS_WRITE_BLOCKED,
+			pci_bus_write_config_word(&fake->bus, FAKE_DEVFN,
+						  PCI_STATUS, 0xf910));
 	pci_bus_write_config_byte(&fake->bus, FAKE_DEVFN, PCI_STATUS + 1, 0x80);
 	/* The current value of Command, and write-1-to-clear bits of Status. */
 	pci_bus_write_config_dword(&fake->bus, FAKE_DEVFN, PCI_COMMAND,
@@ -209,6 +224,123 @@ static void owner_writes_allowed(struct kunit *test)
 	write_command(fake);
 	KUNIT_EXPECT_EQ(test, 1, fake->writes);
 	expect_counts(test, fake, 2, 0, 0);
+}
+
+/* --- what is shared with functions that are not preserved */
+
+#define FAKE_PTM	0x80
+
+/* A bridge that has only what the callee uses. */
+static struct pci_dev *fake_bridge(struct kunit *test, struct fake *fake)
+{
+	struct pci_dev *dev = kunit_kzalloc(test, sizeof(*dev), GFP_KERNEL);
+
+	KUNIT_ASSERT_NOT_NULL(test, dev);
+	dev->bus = &fake->bus;
+	dev->subordinate = &fake->bus;
+	dev->devfn = FAKE_DEVFN;
+	dev->hdr_type = PCI_HEADER_TYPE_BRIDGE;
+	dev->cfg_size = PCI_CFG_SPACE_SIZE;
+	dev->pcie_flags_reg = PCI_EXP_TYPE_ROOT_PORT << 4;
+
+	return dev;
+}
+
+static void ptm_of_a_port_taken_over(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	struct pci_dev *dev = fake_bridge(test, fake);
+	u8 *ctrl = fake->config + FAKE_PTM + PCI_PTM_CTRL;
+
+	if (!IS_ENABLED(CONFIG_PCIE_PTM))
+		kunit_skip(test, "there is no PTM");
+	dev->ptm_cap = FAKE_PTM;
+	dev->ptm_root = 1;
+
+	KUNIT_EXPECT_EQ(test, -EBUSY, pci_enable_ptm(dev));
+	KUNIT_EXPECT_FALSE(test, pcie_ptm_enabled(dev));
+
+	/* The previous kernel has enabled it, for another function below. */
+	dev->liveupdate_running = true;
+	put_unaligned_le32(PCI_PTM_CTRL_ENABLE | PCI_PTM_CTRL_ROOT, ctrl);
+	KUNIT_EXPECT_EQ(test, 0, pci_enable_ptm(dev));
+	KUNIT_EXPECT_TRUE(test, pcie_ptm_enabled(dev));
+	pci_disable_ptm(dev);
+	KUNIT_EXPECT_FALSE(test, pcie_ptm_enabled(dev));
+	KUNIT_EXPECT_EQ(test, 0, fake->writes);
+
+	dev->liveupdate_running = false;
+	pci_unblock_writes(&fake->block);
+	pci_ptm_reconcile(dev);
+	KUNIT_EXPECT_EQ(test, 0, get_unaligned_le32(ctrl));
+}
+
+/* Received Master Abort, in the bits of Secondary Status. */
+#define MASTER_ABORT	((u32)PCI_STATUS_REC_MASTER_ABORT << 16)
+
+static void errors_of_the_scan_ignored(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	struct pci_dev *dev = fake_bridge(test, fake);
+	struct pci_liveupdate *lu;
+
+	lu = kunit_kzalloc(test, sizeof(*lu), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, lu);
+	dev->liveupdate = lu;
+	lu->dev = dev;
+	put_unaligned_le16(PCI_STATUS_REC_MASTER_ABORT |
+			   PCI_STATUS_DETECTED_PARITY,
+			   fake->config + PCI_SEC_STATUS);
+
+	/* Logged in the gap, before the scan */
+	lu->errors[0] = MASTER_ABORT;
+	pci_liveupdate_bridge_scanned(dev);
+	KUNIT_EXPECT_EQ(test, 0, lu->scan_errors);
+
+	lu->errors[0] = 0;
+	pci_liveupdate_bridge_scanned(dev);
+	KUNIT_EXPECT_EQ(test, MASTER_ABORT, lu->scan_errors);
+}
+
+/* --- preserved values */
+
+static void invalid_values_are_told(struct kunit *test)
+{
+	struct luo_pci_device dev = {
+		.kind = LUO_PCI_FUNCTION,
+		.handle = 1,
+		.owner = "vfio-pci-v1",
+	};
+	struct luo_pci_bar bar = {
+		.offset = PCI_BASE_ADDRESS_0, .width = 32, .value = 0xfe840000,
+		.size = 0x20000,
+	};
+	struct luo_pci_register reg = { .width = 4 };
+	u16 next = 0;
+
+	KUNIT_EXPECT_NULL(test, pci_liveupdate_check_values(&dev));
+	dev.flags = 0x8000;
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_values(&dev));
+	dev.flags = 0;
+	dev.kind = 3;
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_values(&dev));
+	dev.kind = LUO_PCI_BRIDGE;
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_values(&dev));
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_register(&dev, &reg));
+	dev.kind = LUO_PCI_FUNCTION;
+
+	KUNIT_EXPECT_NULL(test, pci_liveupdate_check_bar(&dev, &bar, &next));
+	KUNIT_EXPECT_EQ(test, PCI_BASE_ADDRESS_1, next);
+	/* Not behind the previous one */
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_bar(&dev, &bar, &next));
+	/* What a device that does not respond reads as */
+	next = 0;
+	bar.value = U32_MAX;
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_bar(&dev, &bar, &next));
+
+	KUNIT_EXPECT_NULL(test, pci_liveupdate_check_register(&dev, &reg));
+	reg.width = 1;
+	KUNIT_EXPECT_NOT_NULL(test, pci_liveupdate_check_register(&dev, &reg));
 }
 
 /* --- BARs */
@@ -540,6 +672,9 @@ static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(port_status_writes_allowed),
 	KUNIT_CASE(write_block_is_per_function),
 	KUNIT_CASE(owner_writes_allowed),
+	KUNIT_CASE(ptm_of_a_port_taken_over),
+	KUNIT_CASE(errors_of_the_scan_ignored),
+	KUNIT_CASE(invalid_values_are_told),
 	KUNIT_CASE(bars_are_told),
 	KUNIT_CASE(registers_are_what_was_saved),
 	KUNIT_CASE(registers_come_back),

@@ -101,6 +101,10 @@ pci_liveupdate_can_keep_feature(struct pci_dev *dev,
 		return true;
 	if (feature->cap == PCI_EXT_CAP_ID_PASID && dev->pasid_enabled)
 		return true;
+	/* Shared by all functions below; the next kernel takes it over. */
+	if (feature->cap == PCI_EXT_CAP_ID_PTM &&
+	    dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
+		return true;
 
 	while ((pos = pci_find_next_ext_capability(dev, pos, feature->cap))) {
 		pci_read_config_dword(dev, pos + feature->offset, &val);
@@ -300,11 +304,26 @@ static void pci_liveupdate_insert(struct pci_liveupdate *lu)
 	list_add_tail(&lu->list, &next->list);
 }
 
+/* Return: NULL, or what the next kernel would refuse. */
+static const char *pci_liveupdate_check_bars(const struct luo_pci_device *wire,
+					     const struct luo_pci_bar *bars,
+					     unsigned int nr)
+{
+	const char *invalid = NULL;
+	u16 next = 0;
+
+	for (unsigned int i = 0; !invalid && i < nr; i++)
+		invalid = pci_liveupdate_check_bar(wire, &bars[i], &next);
+
+	return invalid;
+}
+
 static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 						 enum luo_pci_kind kind)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
 	struct pci_liveupdate *lu;
+	const char *invalid;
 	int err;
 
 	lu = kzalloc_obj(*lu);
@@ -326,14 +345,11 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 	if (lu->nr_bars && !lu->bars)
 		goto out_free;
 
-	for (unsigned int i = 0; i < lu->nr_bars; i++) {
-		err = pci_liveupdate_check_bar(&bars[i]);
-		if (err) {
-			pci_info(dev, "live update: not preserved: the BAR at %#x is invalid\n",
-				 bars[i].offset);
-			err = -EOPNOTSUPP;
-			goto out_free;
-		}
+	invalid = pci_liveupdate_check_bars(&lu->wire, lu->bars, lu->nr_bars);
+	if (invalid) {
+		pci_info(dev, "live update: not preserved: %s\n", invalid);
+		err = -EOPNOTSUPP;
+		goto out_free;
 	}
 
 	pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&lu->wire));
@@ -465,13 +481,13 @@ static int pci_liveupdate_add_function(struct pci_dev *dev, const char *owner,
 /* Their drivers are not restricted, and may reset more than their function. */
 static void pci_liveupdate_log_siblings(struct pci_dev *dev)
 {
-	struct pci_dev *other;
+	struct pci_dev *other = NULL;
 
-	guard(rwsem_read)(&pci_bus_sem);
-	list_for_each_entry(other, &dev->bus->devices, bus_list) {
+	for_each_pci_dev(other) {
 		const struct device_driver *drv = READ_ONCE(other->dev.driver);
 
-		if (!drv || drv == READ_ONCE(dev->dev.driver) ||
+		if (other->bus != dev->bus || !drv ||
+		    drv == READ_ONCE(dev->dev.driver) ||
 		    (!pci_ari_enabled(dev->bus) &&
 		     PCI_SLOT(other->devfn) != PCI_SLOT(dev->devfn)))
 			continue;
@@ -535,8 +551,10 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
  *            the next kernel. Its value is opaque.
  *
  * The bridges above are preserved, too. From now on none of these devices is
- * suspended, removed, disabled, or reset by others. From the freeze of the shared
- * state on config writes to them are blocked.
+ * suspended, removed, or disabled. If others reset the function before the freeze,
+ * for example error recovery, its preservation fails: the freeze returns -ESTALE. From
+ * the freeze of the shared state on config writes to them are blocked, and resets are
+ * refused.
  *
  * To be called in the handler's .preserve().
  *
@@ -601,6 +619,40 @@ bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_outgoing);
 
+/**
+ * pci_liveupdate_was_lost - Note that preserved functions lose their state
+ * @top: A function that is about to be reset, or a bridge: everything below it is.
+ * @by:  The driver that resets its own functions, or NULL.
+ *
+ * Error recovery resets everything below a port, and all devices there depend on
+ * it. So it goes ahead, and the preservation of the functions fails: the next
+ * freeze is refused. Not that of the functions of @by, whose owner has them reset
+ * and restored.
+ *
+ * To be called before the reset. A reset of a frozen function is refused.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by)
+{
+	struct pci_liveupdate *lu;
+
+	if (!pci_liveupdate_preserved(top) || pci_liveupdate_forbids_bus_reset(top))
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (lu->wire.kind != LUO_PCI_FUNCTION || lu->reason ||
+		    lu->state != PCI_LIVEUPDATE_OUTGOING ||
+		    (by && lu->dev->driver == by) ||
+		    !pci_liveupdate_is_below(lu->dev, top))
+			continue;
+		lu->reason = "it was reset after it was preserved";
+		pci_warn(lu->dev, "live update: not preserved any longer: it is being reset; close its session, then preserve it again\n");
+	}
+}
+
 /* --- the shared state */
 
 int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
@@ -609,6 +661,9 @@ int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
 
 	if (IS_ERR(blob))
 		return PTR_ERR(blob);
+
+	/* Not in the freeze, and not with the lock held, which CPU hotplug would need. */
+	pci_write_blocks_begin();
 
 	guard(mutex)(&pci_liveupdate_lock);
 
@@ -629,14 +684,15 @@ int pci_liveupdate_flb_preserve(struct liveupdate_flb_op_args *args)
 
 void pci_liveupdate_flb_unpreserve(struct liveupdate_flb_op_args *args)
 {
-	guard(mutex)(&pci_liveupdate_lock);
-
-	luo_abi_end(&pci_outgoing.writer);
-	kho_block_set_destroy(&pci_outgoing.device_blocks);
-	kho_block_set_destroy(&pci_outgoing.bar_blocks);
-	kho_block_set_destroy(&pci_outgoing.register_blocks);
-	kho_unpreserve_free(pci_outgoing.blob);
-	pci_outgoing.blob = NULL;
+	scoped_guard(mutex, &pci_liveupdate_lock) {
+		luo_abi_end(&pci_outgoing.writer);
+		kho_block_set_destroy(&pci_outgoing.device_blocks);
+		kho_block_set_destroy(&pci_outgoing.bar_blocks);
+		kho_block_set_destroy(&pci_outgoing.register_blocks);
+		kho_unpreserve_free(pci_outgoing.blob);
+		pci_outgoing.blob = NULL;
+	}
+	pci_write_blocks_end();
 }
 
 /* Read the state that the next kernel compares with the device. */
@@ -644,8 +700,14 @@ static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 {
 	struct luo_pci_bar bars[PCI_LIVEUPDATE_MAX_BARS] = {};
 	struct pci_liveupdate_refusal refusal;
+	const char *invalid;
 	int err;
 
+	if (lu->reason) {
+		pci_err(lu->dev, "live update: aborted: %s; close its session, then preserve it again\n",
+			lu->reason);
+		return -ESTALE;
+	}
 	if (!pci_liveupdate_check_device(lu->dev, &refusal)) {
 		pci_err(lu->dev, "live update: aborted: %s\n", refusal.why);
 		return refusal.err;
@@ -660,6 +722,14 @@ static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 		return -EBUSY;
 	}
 	memcpy(lu->bars, bars, lu->nr_bars * sizeof(*bars));
+	/* The next kernel would quarantine it. */
+	invalid = pci_liveupdate_check_values(&lu->wire) ?:
+		  pci_liveupdate_check_bars(&lu->wire, lu->bars, lu->nr_bars);
+	if (invalid) {
+		pci_err(lu->dev, "live update: aborted: %s, perhaps the device does not respond\n",
+			invalid);
+		return -EIO;
+	}
 
 	return 0;
 }
@@ -713,6 +783,9 @@ static void pci_liveupdate_thaw(void)
 		pci_unblock_writes(&lu->block);
 		WRITE_ONCE(lu->dev->liveupdate_frozen, false);
 		lu->state = PCI_LIVEUPDATE_OUTGOING;
+		/* It may have been disabled meanwhile. */
+		if (lu->ptm)
+			pci_ptm_reconcile(lu->dev);
 	}
 	luo_abi_rewind(&pci_outgoing.writer);
 	kho_block_set_clear(&pci_outgoing.device_blocks);
@@ -759,6 +832,7 @@ static int pci_liveupdate_freeze_writers(struct pci_liveupdate *lu)
 	WRITE_ONCE(lu->dev->liveupdate_frozen, true);
 	pci_block_writes(&lu->block);
 	lu->state = PCI_LIVEUPDATE_FROZEN;
+	lu->ptm = pcie_ptm_enabled(lu->dev);
 	device_unlock(dev);
 
 	return 0;

@@ -147,6 +147,8 @@ int pci_liveupdate_read(struct pci_dev *dev, struct luo_pci_device *wire)
 	wire->serial = pci_get_dsn(dev);
 
 	pci_read_config_word(dev, PCI_COMMAND, &wire->command);
+	if (PCI_POSSIBLE_ERROR(wire->command))
+		return -ENODEV;
 	wire->flags = pci_state_flags(dev);
 #ifdef CONFIG_PCI_IOV
 	wire->vf_buses = dev->is_physfn ? dev->sriov->max_VF_buses : 0;

@@ -77,6 +77,7 @@ static ssize_t errors_show(struct device *d, struct device_attribute *attr,
 		if (dev->liveupdate) {
 			memcpy(frozen, dev->liveupdate->wire.errors,
 			       sizeof(frozen));
+			frozen[0] |= dev->liveupdate->scan_errors;
 			incoming = true;
 		}
 	}
@@ -130,6 +131,14 @@ static ssize_t suppressed_show(struct device *d, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(suppressed);
 
+static ssize_t firmware_show(struct device *d, struct device_attribute *attr,
+			     char *buf)
+{
+	return pci_liveupdate_show_count(d, buf,
+					 offsetof(struct pci_write_block, firmware));
+}
+static DEVICE_ATTR_RO(firmware);
+
 static struct attribute *pci_liveupdate_attrs[] = {
 	&dev_attr_state.attr,
 	&dev_attr_reason.attr,
@@ -138,6 +147,7 @@ static struct attribute *pci_liveupdate_attrs[] = {
 	&dev_attr_dropped.attr,
 	&dev_attr_redundant.attr,
 	&dev_attr_suppressed.attr,
+	&dev_attr_firmware.attr,
 	NULL,
 };
 

@@ -6,7 +6,6 @@
  */
 
 #include <linux/array_size.h>
-#include <linux/bits.h>
 #include <linux/errno.h>
 #include <linux/log2.h>
 #include <linux/luo_abi.h>
@@ -23,17 +22,13 @@ LUO_TAG(pci_liveupdate_tag,
 	.magic = LUO_ABI_MAGIC_PCI,
 	.flags = LUO_ABI_TAG_READS | LUO_ABI_TAG_WRITES);
 
+/*
+ * Kinds, flags and widths are declared without their known values: one that is
+ * unknown concerns one device, see pci_liveupdate_check_values(), and not the blob.
+ * A new one still needs a feature of the tag.
+ */
 static const struct luo_abi_field pci_device_fields[] = {
-	LUO_ABI_FIELDS(struct luo_pci_device, segment, devfn),
-	LUO_ABI_VALUES(struct luo_pci_device, kind,
-		       BIT_ULL(LUO_PCI_FUNCTION) | BIT_ULL(LUO_PCI_BRIDGE),
-		       LUO_ABI_ALWAYS),
-	LUO_ABI_FIELDS(struct luo_pci_device, vendor, command),
-	LUO_ABI_FLAGS(struct luo_pci_device, flags,
-		      LUO_PCI_INTX_STUCK | LUO_PCI_IO_WINDOW |
-		      LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64 |
-		      LUO_PCI_DRIVER_OVERRIDE, LUO_ABI_ALWAYS),
-	LUO_ABI_FIELDS(struct luo_pci_device, vf_buses, owner),
+	LUO_ABI_FIELDS(struct luo_pci_device, segment, owner),
 };
 
 static const struct luo_abi_field pci_bar_fields[] = {
@@ -43,9 +38,7 @@ static const struct luo_abi_field pci_bar_fields[] = {
 };
 
 static const struct luo_abi_field pci_register_fields[] = {
-	LUO_ABI_FIELDS(struct luo_pci_register, device, value),
-	LUO_ABI_VALUES(struct luo_pci_register, width, BIT_ULL(2) | BIT_ULL(4),
-		       LUO_ABI_ALWAYS),
+	LUO_ABI_FIELDS(struct luo_pci_register, device, width),
 };
 
 static const struct luo_abi_type pci_liveupdate_types[] = {
@@ -84,21 +77,6 @@ const struct luo_abi_format pci_liveupdate_format = {
 #define REFUSE(r, record, type, field, expected, found)			\
 	luo_abi_refuse(r, record, offsetof(type, field), expected, found)
 
-/* Find device number @nr, counted from 1, by iterating over all before it. */
-static bool pci_wire_device(struct luo_abi_reader *r, u32 nr,
-			    struct luo_pci_device *dev)
-{
-	struct luo_abi_array_it it;
-
-	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
-	while (nr && luo_abi_array_next(&it, dev, sizeof(*dev))) {
-		if (!--nr)
-			return true;
-	}
-
-	return false;
-}
-
 static u64 pci_wire_sbdf(const struct luo_pci_device *dev)
 {
 	return (u64)dev->segment << 16 | dev->bus << 8 | dev->devfn;
@@ -127,30 +105,35 @@ static bool pci_wire_has_bridge_fields(const struct luo_pci_device *dev)
 	return any;
 }
 
-static int pci_wire_check_device(struct luo_abi_reader *r,
-				 const struct luo_abi_record *record,
-				 const struct luo_pci_device *dev, u32 nr)
+#define PCI_WIRE_FLAGS	(LUO_PCI_INTX_STUCK | LUO_PCI_IO_WINDOW |	\
+			 LUO_PCI_PREF_WINDOW | LUO_PCI_PREF_64 |	\
+			 LUO_PCI_DRIVER_OVERRIDE)
+
+/**
+ * pci_liveupdate_check_values - Check the values of one device.
+ * @dev: The device. &luo_pci_device.parent is not checked.
+ *
+ * The writer and the reader both call this.
+ *
+ * Context: Any.
+ * Return: NULL, or what is invalid, for the log.
+ */
+const char *pci_liveupdate_check_values(const struct luo_pci_device *dev)
 {
 	bool function = dev->kind == LUO_PCI_FUNCTION;
-	struct luo_pci_device parent;
 
+	if (!function && dev->kind != LUO_PCI_BRIDGE)
+		return "invalid state: its kind is unknown";
+	if (dev->flags & ~PCI_WIRE_FLAGS)
+		return "invalid state: it has unknown flags";
 	if (function && pci_wire_has_bridge_fields(dev))
-		return REFUSE(r, record, struct luo_pci_device, bus_numbers, 0,
-			      dev->bus_numbers);
+		return "invalid state: a function has bus numbers or windows";
 	if (function != !!dev->handle)
-		return REFUSE(r, record, struct luo_pci_device, handle, 0,
-			      dev->handle);
+		return "invalid state: the handle of its file";
 	if (!pci_wire_owner_is_valid(dev))
-		return REFUSE(r, record, struct luo_pci_device, owner, 0,
-			      dev->owner[0]);
-	if (!dev->parent)
-		return 0;
-	if (dev->parent >= nr || !pci_wire_device(r, dev->parent, &parent) ||
-	    parent.kind != LUO_PCI_BRIDGE || parent.segment != dev->segment)
-		return REFUSE(r, record, struct luo_pci_device, parent, nr - 1,
-			      dev->parent);
+		return "invalid state: the name of its owner";
 
-	return 0;
+	return NULL;
 }
 
 static int pci_wire_check_devices(struct luo_abi_reader *r)
@@ -160,7 +143,6 @@ static int pci_wire_check_devices(struct luo_abi_reader *r)
 	struct luo_abi_array_it it;
 	u64 sbdf, last = 0;
 	u32 nr = 0;
-	int err;
 
 	record = luo_abi_next(r, NULL, LUO_PCI_DEVICES);
 	luo_abi_array_begin(&it, record);
@@ -170,39 +152,22 @@ static int pci_wire_check_devices(struct luo_abi_reader *r)
 			return REFUSE(r, record, struct luo_pci_device, segment,
 				      last + 1, sbdf);
 		last = sbdf;
-		err = pci_wire_check_device(r, record, &dev, nr);
-		if (err)
-			return err;
 	}
 
 	return 0;
 }
 
-/* Iterates over the devices in step with entries that are in their order. */
-struct pci_wire_devices {
-	struct luo_abi_array_it it;
+static u32 pci_wire_count_devices(struct luo_abi_reader *r)
+{
 	struct luo_pci_device dev;
-	u32 nr;
-};
+	struct luo_abi_array_it it;
+	u32 count = 0;
 
-static void pci_wire_devices_begin(struct pci_wire_devices *devices,
-				   struct luo_abi_reader *r)
-{
-	luo_abi_array_begin(&devices->it,
-			    luo_abi_next(r, NULL, LUO_PCI_DEVICES));
-	devices->nr = 0;
-}
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
+	while (luo_abi_array_next(&it, &dev, sizeof(dev)))
+		count++;
 
-static bool pci_wire_devices_seek(struct pci_wire_devices *devices, u32 nr)
-{
-	while (devices->nr < nr) {
-		if (!luo_abi_array_next(&devices->it, &devices->dev,
-					sizeof(devices->dev)))
-			return false;
-		devices->nr++;
-	}
-
-	return nr && devices->nr == nr;
+	return count;
 }
 
 static bool pci_wire_bar_can_be_at(const struct luo_pci_device *dev, u16 offset,
@@ -256,82 +221,80 @@ static bool pci_wire_bar_is_wide(const struct luo_pci_bar *bar)
 	       PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
-/* @r is NULL when the writer checks a BAR before the kexec. */
-static int pci_wire_refuse_bar(struct luo_abi_reader *r,
-			       const struct luo_abi_record *record,
-			       size_t offset, u64 expected, u64 found)
-{
-	if (!r)
-		return -EBADMSG;
-
-	return luo_abi_refuse(r, record, offset, expected, found);
-}
-
-#define BAR(field) offsetof(struct luo_pci_bar, field)
-
-static int pci_wire_check_bar(struct luo_abi_reader *r,
-			      const struct luo_abi_record *record,
-			      const struct luo_pci_bar *bar)
+static bool pci_wire_bar_is_valid(const struct luo_pci_bar *bar)
 {
 	u64 smallest, type, limit = bar->width == 64 ? 0 : 1ULL << 32;
-	bool wide = bar->width == 64;
 
 	smallest = pci_wire_bar_smallest(bar, &type);
 	if (!is_power_of_2(bar->size) || bar->size < smallest ||
 	    (limit && bar->size >= limit))
-		return pci_wire_refuse_bar(r, record, BAR(size),
-					   smallest, bar->size);
-	if (pci_wire_bar_is_wide(bar) != wide)
-		return pci_wire_refuse_bar(r, record, BAR(width),
-					   wide ? 32 : 64, bar->width);
-	if ((bar->value & ~type & (bar->size - 1)) ||
-	    (limit && bar->value >= limit))
-		return pci_wire_refuse_bar(r, record, BAR(value),
-					   0, bar->value);
+		return false;
+	if (pci_wire_bar_is_wide(bar) == (bar->width == 32))
+		return false;
 
-	return 0;
+	return !(bar->value & ~type & (bar->size - 1)) &&
+	       (!limit || bar->value < limit);
 }
 
 /**
- * pci_liveupdate_check_bar - Check whether the next kernel would accept a BAR.
- * @bar: The BAR.
+ * pci_liveupdate_check_bar - Check the next BAR of a device.
+ * @dev:  The device.
+ * @bar:  The BAR.
+ * @next: Offset behind the device's previous BAR, at first 0. Updated.
+ *
+ * The writer and the reader both call this. A BAR of a device that does not respond
+ * reads as all ones, which is invalid.
  *
  * Context: Any.
- * Return: 0, or -EBADMSG if its size, width or value is invalid.
+ * Return: NULL, or what is invalid, for the log.
  */
-int pci_liveupdate_check_bar(const struct luo_pci_bar *bar)
+const char *pci_liveupdate_check_bar(const struct luo_pci_device *dev,
+				     const struct luo_pci_bar *bar, u16 *next)
 {
-	return pci_wire_check_bar(NULL, NULL, bar);
+	if (bar->offset < *next ||
+	    !pci_wire_bar_can_be_at(dev, bar->offset, bar->width))
+		return "invalid state: the offset of a BAR";
+	*next = bar->offset + bar->width / 8;
+
+	return pci_wire_bar_is_valid(bar) ? NULL :
+	       "invalid state: the value or size of a BAR";
 }
 
+/**
+ * pci_liveupdate_check_register - Check a register of a device.
+ * @dev: The device.
+ * @reg: The register.
+ *
+ * Context: Any.
+ * Return: NULL, or what is invalid, for the log.
+ */
+const char *pci_liveupdate_check_register(const struct luo_pci_device *dev,
+					  const struct luo_pci_register *reg)
+{
+	if (dev->kind != LUO_PCI_FUNCTION)
+		return "invalid state: a bridge has registers to restore";
+	if (reg->width != 2 && reg->width != 4)
+		return "invalid state: the width of a register";
+
+	return NULL;
+}
+
+/* BARs and registers: each belongs to a device, in the order of the devices. */
 static int pci_wire_check_bars(struct luo_abi_reader *r)
 {
 	const struct luo_abi_record *record;
-	struct pci_wire_devices devices;
 	struct luo_abi_array_it it;
 	struct luo_pci_bar bar;
-	u32 last_device = 0;
-	u16 next = 0;
-	int err;
+	u32 last = 1, count;
 
-	pci_wire_devices_begin(&devices, r);
+	count = pci_wire_count_devices(r);
 	record = luo_abi_next(r, NULL, LUO_PCI_BARS);
 	luo_abi_array_begin(&it, record);
 	while (luo_abi_array_next(&it, &bar, sizeof(bar))) {
-		if (!pci_wire_devices_seek(&devices, bar.device))
+		if (bar.device < last || bar.device > count)
 			return REFUSE(r, record, struct luo_pci_bar, device,
-				      devices.nr, bar.device);
-		if (bar.device != last_device)
-			next = 0;
-		if (bar.offset < next ||
-		    !pci_wire_bar_can_be_at(&devices.dev, bar.offset, bar.width))
-			return REFUSE(r, record, struct luo_pci_bar, offset,
-				      next, bar.offset);
-		last_device = bar.device;
-		next = bar.offset + bar.width / 8;
-		err = pci_wire_check_bar(r, record, &bar);
-		if (err)
-			return err;
+				      last, bar.device);
+		last = bar.device;
 	}
 
 	return 0;
@@ -340,29 +303,31 @@ static int pci_wire_check_bars(struct luo_abi_reader *r)
 static int pci_wire_check_registers(struct luo_abi_reader *r)
 {
 	const struct luo_abi_record *record;
-	struct pci_wire_devices devices;
 	struct luo_pci_register reg;
 	struct luo_abi_array_it it;
+	u32 last = 1, count;
 
-	pci_wire_devices_begin(&devices, r);
+	count = pci_wire_count_devices(r);
 	record = luo_abi_next(r, NULL, LUO_PCI_REGISTERS);
 	luo_abi_array_begin(&it, record);
 	while (luo_abi_array_next(&it, &reg, sizeof(reg))) {
-		if (!pci_wire_devices_seek(&devices, reg.device) ||
-		    devices.dev.kind != LUO_PCI_FUNCTION)
+		if (reg.device < last || reg.device > count)
 			return REFUSE(r, record, struct luo_pci_register,
-				      device, devices.nr, reg.device);
+				      device, last, reg.device);
+		last = reg.device;
 	}
 
 	return 0;
 }
 
 /**
- * pci_liveupdate_check - Check the values of a blob's arrays.
+ * pci_liveupdate_check - Check the order of a blob's arrays.
  * @r: A blob of %LUO_PCI_TAG that passed luo_abi_open() or luo_abi_check().
  *
- * The hardware is not accessed: comparing it with the blob is left to the
- * caller.
+ * What is wrong with the order concerns all devices: it is unknown to which one an
+ * entry belongs. What is wrong with the values of one device concerns that device,
+ * see pci_liveupdate_check_values(), pci_liveupdate_check_bar() and
+ * pci_liveupdate_check_register(). The hardware is not accessed.
  *
  * Context: Any.
  * Return: 0, or -EBADMSG with the reason in @r.

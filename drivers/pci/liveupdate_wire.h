@@ -9,6 +9,10 @@ extern const struct luo_abi_tag pci_liveupdate_tag;
 extern const struct luo_abi_format pci_liveupdate_format;
 
 int pci_liveupdate_check(struct luo_abi_reader *r);
-int pci_liveupdate_check_bar(const struct luo_pci_bar *bar);
+const char *pci_liveupdate_check_values(const struct luo_pci_device *dev);
+const char *pci_liveupdate_check_bar(const struct luo_pci_device *dev,
+				     const struct luo_pci_bar *bar, u16 *next);
+const char *pci_liveupdate_check_register(const struct luo_pci_device *dev,
+					  const struct luo_pci_register *reg);
 
 #endif /* DRIVERS_PCI_LIVEUPDATE_WIRE_H */

@@ -12,21 +12,26 @@
  * write is not sent to the device:
  *
  * - A write that would change a register is dropped, and counted and logged with
- *   its caller.
+ *   its caller. The caller gets %PCIBIOS_WRITE_BLOCKED, and user space EBUSY.
  * - A write of the value that the register already has is redundant. It is
- *   dropped, too, because it could clear status bits that read as 1.
+ *   dropped, too, because it could clear status bits that read as 1. The caller
+ *   gets no error.
  * - A write that would only clear status bits is suppressed, so that the owner
- *   sees them. The old kernel may clear the status bits of a port: the interrupt
- *   handlers of its services loop until they are clear.
+ *   sees them. The caller gets the same error. The old kernel may clear the status
+ *   bits of a port: the interrupt handlers of its services loop until they are
+ *   clear.
  *
- * Not covered are AML and other firmware, MMIO, pci_check_and_mask_intx(), and
- * raw_pci_write(), which on x86 is used by AML and in early boot.
+ * Writes of AML are not blocked, because the firmware would not notice. They are
+ * counted and logged. Not covered are other writes of the firmware, MMIO,
+ * pci_check_and_mask_intx(), and raw_pci_write() in early boot.
  */
 
 #include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/irq_work.h>
+#include <linux/jump_label.h>
 #include <linux/pci.h>
+#include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/stacktrace.h>
@@ -35,13 +40,15 @@
 #include "liveupdate_internal.h"
 #include "pci.h"
 
-/* True while writes to any device are blocked. The only check on the fast path. */
-bool pci_any_write_block;
+/* Enabled while there may be a write block. The only check on the fast path. */
+DEFINE_STATIC_KEY_FALSE(pci_any_write_block);
 
-/* Innermost lock: nests inside pci_lock and all others. */
+/*
+ * Innermost lock: nests inside pci_lock and all others. The hash table is read with
+ * RCU, so that writes to other devices do not contend for it.
+ */
 static DEFINE_RAW_SPINLOCK(pci_write_block_lock);
 static DEFINE_HASHTABLE(pci_write_blocks, 6);
-static unsigned int pci_nr_write_blocks;
 /* The tasks that may write to a blocked device, &struct pci_liveupdate_bypass. */
 static LIST_HEAD(pci_write_bypasses);
 
@@ -148,6 +155,11 @@ void pci_write_block_find_status(struct pci_write_block *block, struct pci_dev *
 	}
 }
 
+static u32 pci_write_bits(int len)
+{
+	return len == 4 ? ~0 : (1U << (8 * len)) - 1;
+}
+
 /*
  * Return the mask of write-1-to-clear bits of the bytes at @pos, and in @statusp
  * the mask of the bits that belong to a status register.
@@ -241,11 +253,12 @@ static void pci_blocked_note(const struct pci_write_block *block, int pos, int l
 
 /* --- blocking and allowing writes */
 
+/* Called in an RCU read-side critical section. */
 static struct pci_write_block *pci_write_block_find(u64 sbdf)
 {
 	struct pci_write_block *block;
 
-	hash_for_each_possible(pci_write_blocks, block, node, sbdf) {
+	hash_for_each_possible_rcu(pci_write_blocks, block, node, sbdf) {
 		if (block->sbdf == sbdf)
 			return block;
 	}
@@ -268,6 +281,28 @@ static bool pci_writes_allowed_locked(const struct pci_write_block *block)
 }
 
 /**
+ * pci_write_blocks_begin - Let config writes look for write blocks
+ *
+ * To be called before pci_block_writes().
+ *
+ * Context: Sleeps. Takes cpus_read_lock().
+ */
+void pci_write_blocks_begin(void)
+{
+	static_branch_inc(&pci_any_write_block);
+}
+
+/**
+ * pci_write_blocks_end - Undo pci_write_blocks_begin()
+ *
+ * Context: Sleeps. Takes cpus_read_lock().
+ */
+void pci_write_blocks_end(void)
+{
+	static_branch_dec(&pci_any_write_block);
+}
+
+/**
  * pci_block_writes - Block config writes to a device
  * @block: The write block; may be active already.
  *
@@ -281,14 +316,13 @@ void pci_block_writes(struct pci_write_block *block)
 
 	if (!hlist_unhashed(&block->node))
 		return;
-	hash_add(pci_write_blocks, &block->node, block->sbdf);
-	pci_nr_write_blocks++;
-	WRITE_ONCE(pci_any_write_block, true);
+	hash_add_rcu(pci_write_blocks, &block->node, block->sbdf);
 }
 
 /**
  * pci_unblock_writes - Undo pci_block_writes()
- * @block: The write block; may be inactive already.
+ * @block: The write block; may be inactive already. It must not be freed before an
+ *         RCU grace period has ended.
  *
  * Context: Any.
  */
@@ -298,9 +332,7 @@ void pci_unblock_writes(struct pci_write_block *block)
 
 	if (hlist_unhashed(&block->node))
 		return;
-	hash_del(&block->node);
-	if (!--pci_nr_write_blocks)
-		WRITE_ONCE(pci_any_write_block, false);
+	hash_del_rcu(&block->node);
 }
 
 /**
@@ -377,26 +409,33 @@ bool pci_writes_allowed(const struct pci_write_block *block)
  * @pos:   Offset in configuration space, aligned to @len.
  * @len:   1, 2 or 4 bytes.
  * @val:   The value to write.
+ * @result: If it must not be sent, set to what the caller gets:
+ *         %PCIBIOS_SUCCESSFUL if the register has the value already, otherwise
+ *         %PCIBIOS_WRITE_BLOCKED.
  *
- * Context: Any, with or without pci_lock.
+ * Context: RCU read-side critical section, with or without pci_lock.
  * Return: true if the write must not be sent.
  */
 bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int len,
-			  u32 val)
+			  u32 val, int *result)
 {
-	u32 old = 0, w1c, status, bits = len == 4 ? ~0 : (1U << (8 * len)) - 1;
+	u32 old = 0, w1c, status, bits = pci_write_bits(len);
 	struct pci_write_block *block;
-
-	guard(raw_spinlock_irqsave)(&pci_write_block_lock);
 
 	block = pci_write_block_find(pci_liveupdate_sbdf(pci_domain_nr(bus),
 							 bus->number, devfn));
-	if (!block || pci_writes_allowed_locked(block))
+	if (!block)
+		return false;
+
+	guard(raw_spinlock_irqsave)(&pci_write_block_lock);
+
+	if (hlist_unhashed(&block->node) || pci_writes_allowed_locked(block))
 		return false;
 	if (block->msi && pos >= block->msi &&
 	    pos < block->msi + block->msi_size)
 		return false;
 
+	*result = PCIBIOS_WRITE_BLOCKED;
 	bus->ops->read(bus, devfn, pos, len, &old);
 	w1c = pci_write_block_w1c(block, pos, &status);
 	if ((val ^ old) & ~status & bits) {
@@ -408,7 +447,51 @@ bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int 
 		block->suppressed++;
 	} else {
 		block->redundant++;
+		*result = PCIBIOS_SUCCESSFUL;
 	}
 
 	return true;
+}
+
+/* --- firmware */
+
+/**
+ * pci_liveupdate_firmware_write - Count and log a config write of AML
+ * @segment: PCI segment (domain).
+ * @bus:     Bus number.
+ * @devfn:   Device and function.
+ * @pos:     Offset in configuration space.
+ * @len:     1, 2 or 4 bytes.
+ * @val:     The value that is about to be written.
+ *
+ * The write is not blocked: AML has no way to handle an error.
+ *
+ * Context: Any.
+ */
+void pci_liveupdate_firmware_write(u32 segment, u8 bus, unsigned int devfn, int pos,
+				   int len, u32 val)
+{
+	struct pci_write_block *block;
+	unsigned long nr = 0;
+	u32 old = 0;
+
+	if (!static_branch_unlikely(&pci_any_write_block))
+		return;
+
+	guard(rcu)();
+
+	block = pci_write_block_find(pci_liveupdate_sbdf(segment, bus, devfn));
+	if (!block)
+		return;
+	raw_pci_read(segment, bus, devfn, pos, len, &old);
+	if (!((val ^ old) & pci_write_bits(len)))
+		return;
+
+	scoped_guard(raw_spinlock_irqsave, &pci_write_block_lock)
+		nr = ++block->firmware;
+	/* Firmware may do this in each call of a method. */
+	if (nr == 1)
+		pr_warn("pci %04x:%02x:%02x.%u: live update: the firmware (AML) writes to its configuration space while it is preserved: %#05x:%d %#x -> %#x\n",
+			segment, bus, PCI_SLOT(devfn), PCI_FUNC(devfn), pos, len,
+			old, val);
 }

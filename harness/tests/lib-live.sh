@@ -150,3 +150,20 @@ ejectable()
 	printf '\x10\x12\x5c\x2e_SB_%s\x14\x06_EJ0\x01' "$1" >"$BUILD/$NAME.aml"
 	DEVICES+=(-acpitable "sig=SSDT,rev=2,oem_id=LUTEST,data=$BUILD/$NAME.aml")
 }
+
+# written_by_firmware SLOT: \_SB.PCI0.LUT0 is the function 00:SLOT.0, and its _STA
+# increments Interrupt Line. The table is Scope (\_SB.PCI0) { Device (LUT0) {
+# Name (_ADR, SLOT << 16) OperationRegion (LUTR, PCI_Config, 0x3c, 1)
+# Field (LUTR, ByteAcc, NoLock, Preserve) { LINE, 8 }
+# Method (_STA) { Increment (LINE) Return (0x0f) } } }.
+written_by_firmware()
+{
+	local slot
+
+	mkdir -p "$BUILD"
+	slot=$(printf '\\x%02x' "$1")
+	# shellcheck disable=SC2059
+	printf "\x10\x44\x04\x5c\x2e_SB_PCI0\x5b\x82\x36LUT0\x08_ADR\x0c\x00\x00$slot\x00\x5b\x80LUTR\x02\x0a\x3c\x0a\x01\x5b\x81\x0bLUTR\x01LINE\x08\x14\x0e_STA\x00\x75LINE\xa4\x0a\x0f" \
+		>"$BUILD/$NAME.aml"
+	DEVICES+=(-acpitable "sig=SSDT,rev=2,oem_id=LUTEST,data=$BUILD/$NAME.aml")
+}

@@ -36,6 +36,8 @@ typedef const char *(*pci_liveupdate_check_fn)(struct pci_dev *dev, void *data);
 
 #ifdef CONFIG_PCI_LIVEUPDATE
 
+void pci_liveupdate_firmware_write(u32 segment, u8 bus, unsigned int devfn, int pos,
+				   int len, u32 val);
 bool pci_liveupdate_any_running(void);
 int pci_liveupdate_root_veto(struct pci_bus *bus);
 bool pci_liveupdate_fail(u32 segment, u16 rid, const char *why);
@@ -71,6 +73,12 @@ void pci_liveupdate_owner_end(struct pci_dev *dev,
 			      struct pci_liveupdate_bypass *bypass);
 
 #else /* CONFIG_PCI_LIVEUPDATE */
+
+static inline void pci_liveupdate_firmware_write(u32 segment, u8 bus,
+						 unsigned int devfn, int pos,
+						 int len, u32 val)
+{
+}
 
 static inline bool pci_liveupdate_any_running(void)
 {

@@ -77,7 +77,9 @@ enum luo_pci_flags {
  * struct luo_pci_device - a function, or a bridge above one
  *
  * The values are those of the freeze in the old kernel. Registers are in the byte
- * order of the machine.
+ * order of the machine. The reader quarantines a device with an invalid value, and
+ * a bridge with all devices below it; the other devices are not affected. A new kind
+ * or flag needs a feature of the tag.
  *
  * @segment: PCI segment (domain). With @bus and @devfn it is the address of the
  *           device, and the requester ID of its DMA. Without it the device
@@ -86,7 +88,7 @@ enum luo_pci_flags {
  * @devfn: Device in bits 7:3 and function in bits 2:0, or the function alone if
  *         the bridge above forwards ARI. See @segment.
  * @kind: enum luo_pci_kind. Without it an owner could retrieve a bridge. The
- *        reader refuses unknown values.
+ *        reader quarantines a device of an unknown kind.
  * @vendor: Vendor ID (PCIe 7.5.1.1.1). Without this and the next four fields
  *          another device at the same address would be taken for this one; the
  *          reader quarantines it.
@@ -96,13 +98,13 @@ enum luo_pci_flags {
  * @class_revision: Class Code and Revision ID (PCIe 7.5.1.1.6), see @vendor.
  * @parent: Number of the bridge right above in %LUO_PCI_DEVICES, from 1; 0 if the
  *          device is on a root bus. Without it a device moved to another slot
- *          would be taken for this one. The reader refuses a number that is not
- *          that of a bridge, or not smaller than this device's.
+ *          would be taken for this one. The reader quarantines a device whose
+ *          number is not that of a bridge, or not smaller than its own.
  * @serial: Device Serial Number (PCIe 7.9.3), 0 if it has none. It tells devices
  *          of the same model apart.
  * @command: Command (PCIe 7.5.1.1.3). A reset clears it; the reader then
  *           quarantines the device.
- * @flags: enum luo_pci_flags. The reader refuses unknown flags.
+ * @flags: enum luo_pci_flags. The reader quarantines a device with unknown flags.
  * @vf_buses: Highest bus number that its virtual functions would use, 0 if it has
  *            none. This is found out by writing NumVFs; without it these bus
  *            numbers could be assigned to other buses.
@@ -173,15 +175,17 @@ struct luo_pci_device {
  *          numbers that do not exist or are not sorted.
  * @offset: Offset of the BAR in configuration space, in bytes: that of BAR 0 to
  *          5, of the expansion ROM, or of a VF BAR in the SR-IOV capability. The
- *          reader refuses offsets that are not sorted or not those of a BAR.
+ *          reader quarantines a device whose offsets are not sorted or not those
+ *          of a BAR.
  * @width: Width of the BAR in bits, 32 or 64.
  * @reserved: 0, for extensions. The reader refuses other values.
  * @value: Value of the BAR, with the type bits. The owner, and perhaps other
  *         devices, access the device at this address: if the BAR has changed the
- *         reader quarantines the device. The reader refuses a value that is not
+ *         reader quarantines the device. It does so, too, if the value is not
  *         aligned to @size.
  * @size: Size of the decoded range in bytes; of a VF BAR, for one VF. The reader
- *        refuses a size that is not a power of two, or too small for the type.
+ *        quarantines the device if it is not a power of two, or too small for the
+ *        type.
  */
 struct luo_pci_bar {
 	__u32	device;
@@ -199,7 +203,8 @@ struct luo_pci_bar {
  * at open. These values cannot be read from the running device.
  *
  * @device: Number of its device in %LUO_PCI_DEVICES, from 1. The reader refuses
- *          numbers that are not those of a function or not sorted.
+ *          numbers that do not exist or are not sorted, and quarantines a bridge
+ *          that has registers.
  * @capability: ID of its capability (PCIe 7.5.3.1 and others), as in
  *              configuration space; that of an extended capability plus 0x8000;
  *              0 for the header. The reader skips a capability that the device
@@ -207,7 +212,8 @@ struct luo_pci_bar {
  * @offset: Offset in the capability, in bytes. The reader skips registers that
  *          it does not restore.
  * @value: The value to write.
- * @width: Width of the register in bytes: 2 or 4. The reader refuses others.
+ * @width: Width of the register in bytes: 2 or 4. The reader quarantines the device
+ *         if it is another.
  */
 struct luo_pci_register {
 	__u32	device;

@@ -9,6 +9,9 @@
  *				preserve N
  *	lu_functions failed N	the same for getting them back and taking them over
  *	lu_functions lost N	they are quarantined: they do not run, none is given back
+ *	lu_functions one-lost N	the first is, and the others are taken over
+ *	lu_functions refused N ERRNO
+ *				preserve N, and the freeze fails with this number
  *	lu_functions beside	preserve the first while another one is incoming
  *	lu_functions share N	preserve N functions, 3 at least, that have one IOAS;
  *				the first two have the same page table
@@ -712,6 +715,53 @@ static void lost(int n)
 	ksft_test_result(all_are(n, "none"), "and are like any others again\n");
 }
 
+/* The first one only. The others are in the same session. */
+static void one_lost(int n)
+{
+	int session, i;
+
+	ksft_set_plan(6);
+	ksft_test_result(all_are(1, "quarantined") &&
+			 !(lu_pci_command(functions[0].bdf) & PCI_COMMAND_MASTER),
+			 "the first function is quarantined\n");
+	for (i = 1; i < n && runs(&functions[i]);)
+		i++;
+	ksft_test_result(i == n, "the others run\n");
+	session = luo_retrieve_session(luo, SESSION);
+	if (session < 0)
+		lu_die("the session cannot be retrieved: %s",
+		       strerror(-session));
+	lu_result_is(luo_session_retrieve_fd(session, 0), -EIO,
+		     "the first is not given back");
+	for (i = 1; i < n; i++) {
+		lu_vfio_take_over(&functions[i].vfio, functions[i].bdf,
+				  retrieve(session, i));
+		lu_vfio_attach(&functions[i].vfio);
+	}
+	lu_result_is(luo_session_finish(session), 0, "the others are taken over");
+	ksft_test_result(all_are(n, "none"), "all are like any others again\n");
+	for (i = 1; i < n && owner_can_write(&functions[i]);)
+		i++;
+	ksft_test_result(i == n, "the others can be used\n");
+	set_bridges_serr(n, true);
+}
+
+/* Nothing has changed afterwards. */
+static void refused(int n, int err)
+{
+	int session;
+
+	ksft_set_plan(2);
+	lu_load_next("");
+	open_all(n);
+	session = lu_new_session(luo, SESSION);
+	preserve_all(session, n);
+	lu_result_is(lu_try_kexec(), -err, "the update is aborted");
+	ksft_test_result(all_are(n, "outgoing") && owner_can_write(&functions[0]),
+			 "nothing has changed\n");
+	close(session);
+}
+
 /* --- both directions ------------------------------------------------------ */
 
 static void beside(void)
@@ -1149,6 +1199,10 @@ int main(int argc, char *argv[])
 		failed(n);
 	else if (!strcmp(what, "lost"))
 		lost(n);
+	else if (!strcmp(what, "one-lost"))
+		one_lost(n);
+	else if (!strcmp(what, "refused"))
+		refused(n, argc > 3 ? atoi(argv[3]) : 0);
 	else if (!strcmp(what, "beside"))
 		beside();
 	else if (!strcmp(what, "share"))
