@@ -872,16 +872,23 @@ out_free:
 	return err;
 }
 
-/* The close of the file has called vfio_pci_liveupdate_disable() if bound. */
-static void vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
+/* The close of the file calls vfio_pci_liveupdate_disable() if bound. */
+static int vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
 	struct vfio_pci_core_device *vdev = incoming->vdev;
 
-	scoped_guard(mutex, &vdev->vdev.dev_set->lock)
+	scoped_guard(mutex, &vdev->vdev.dev_set->lock) {
+		if (vdev->vdev.cdev_opened) {
+			pci_info(vdev->pdev, "live update: not retrieved: its file is still being closed, try again\n");
+			return -EAGAIN;
+		}
 		vdev->incoming = NULL;
+	}
 	put_device(&vdev->vdev.device);
 	kvfree(incoming);
+
+	return 0;
 }
 
 /* Set the bit of each dword at which a capability of @config begins. */

@@ -66,6 +66,12 @@ static int get_file(int session, int token)
 {
 	int fd = luo_session_retrieve_fd(session, token);
 
+	/* As documented. */
+	for (int tries = 0; fd == -EAGAIN && tries < 10; tries++) {
+		usleep(100000);
+		fd = luo_session_retrieve_fd(session, token);
+	}
+
 	if (fd < 0)
 		lu_die("no file with token %d: %s", token, strerror(-fd));
 	return fd;
