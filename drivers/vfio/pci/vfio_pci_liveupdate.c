@@ -1356,7 +1356,8 @@ static void vfio_pci_liveupdate_query_incoming(struct vfio_pci_core_device *vdev
 	info->state = VFIO_DEVICE_LIVEUPDATE_INCOMING;
 	info->reason = vfio_pci_liveupdate_unfinished(vdev->incoming, &iova);
 	info->error = info->reason ? EBUSY : 0;
-	info->iova = iova;
+	if (info->reason == VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED)
+		info->iova = iova;
 }
 
 static void vfio_pci_liveupdate_query_outgoing(struct vfio_pci_core_device *vdev,

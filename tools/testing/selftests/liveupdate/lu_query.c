@@ -490,6 +490,9 @@ static void one_by_one(void)
 	lu_result_is(luo_session_preserve_fd(other, memory, TOKEN_MEMORY), -EBUSY,
 		     "its memory stays preserved\n");
 	must(preserve(session), "preserve the device");
+	/* Files are frozen in the order in which they are preserved. */
+	must(luo_session_unpreserve_fd(session, TOKEN_REFUSER), "unpreserve");
+	preserve_refuser(session);
 	ksft_test_result(PRESERVED(READY, 0, 0) && kexec_returns(REFUSER),
 			 "it can be preserved again\n");
 	must(luo_session_unpreserve_fd(session, TOKEN_MEMORY), "unpreserve");
