@@ -35,6 +35,7 @@
  * with exported dma-bufs, in low power states, or with PASIDs.
  */
 
+#include <linux/bitmap.h>
 #include <linux/cleanup.h>
 #include <linux/device.h>
 #include <linux/file.h>
@@ -46,15 +47,19 @@
 #include <linux/kho_block.h>
 #include <linux/liveupdate.h>
 #include <linux/luo_abi.h>
+#include <linux/module.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/pm_runtime.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 #include <linux/vfio.h>
 
 #include "vfio_pci_liveupdate_wire.h"
 #include "vfio_pci_priv.h"
+
+MODULE_IMPORT_NS("IOMMUFD");
 
 /* Set by vfio_pci_liveupdate_init(). */
 static struct pci_driver *vfio_pci_liveupdate_driver;
@@ -102,6 +107,9 @@ struct vfio_pci_incoming {
 #define VFIO_PCI_LIVEUPDATE_CAPS					\
 	((PCI_CFG_SPACE_SIZE - PCI_STD_HEADER_SIZEOF) / PCI_CAP_SIZEOF)
 
+/* Capabilities begin at a dword. */
+#define VFIO_PCI_LIVEUPDATE_DWORDS	(PCI_CFG_SPACE_EXP_SIZE / 4)
+
 #define VFIO_PCI_BLOB_SIZE						\
 	(sizeof(struct luo_abi_header) +				\
 	 4 * sizeof(struct luo_abi_record) +				\
@@ -128,45 +136,91 @@ static bool vfio_pci_liveupdate_can_preserve(struct liveupdate_file_handler *fh,
 	return vfio_pci_liveupdate_vdev(file);
 }
 
-/* Return: NULL, or why the device can never be preserved. */
-static const char *vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *vdev)
+/*
+ * The errno and the log line of each reason. When a session is finished the errno is
+ * always -EBUSY.
+ */
+static const struct {
+	int err;
+	const char *why;
+} vfio_pci_liveupdate_reasons[] = {
+	[VFIO_DEVICE_LIVEUPDATE_NOT_BOUND] = {
+		-EBUSY, "this file is not bound to an iommufd" },
+	[VFIO_DEVICE_LIVEUPDATE_NOT_ATTACHED] = {
+		-ENXIO, "it is not attached to an IO address space" },
+	[VFIO_DEVICE_LIVEUPDATE_VIRTUAL_FUNCTIONS] = {
+		-EBUSY, "its virtual functions are enabled" },
+	[VFIO_DEVICE_LIVEUPDATE_REGIONS] = {
+		-EOPNOTSUPP, "it has VGA or vendor-specific regions" },
+	[VFIO_DEVICE_LIVEUPDATE_MIGRATION] = {
+		-EOPNOTSUPP, "it has a migration state" },
+	[VFIO_DEVICE_LIVEUPDATE_INTX] = {
+		-EOPNOTSUPP, "its INTx cannot be masked" },
+	[VFIO_DEVICE_LIVEUPDATE_NOT_SAVED] = {
+		-EOPNOTSUPP, "its state at open was not saved" },
+	[VFIO_DEVICE_LIVEUPDATE_CONFIG_SIZE] = {
+		-EOPNOTSUPP, "its configuration space has neither 256 nor 4096 bytes" },
+	[VFIO_DEVICE_LIVEUPDATE_INTERRUPTS] = {
+		-EBUSY, "its interrupts are enabled and not masked, or cannot be" },
+	[VFIO_DEVICE_LIVEUPDATE_ROM] = {
+		-EBUSY, "its ROM is being read" },
+	[VFIO_DEVICE_LIVEUPDATE_LOW_POWER] = {
+		-EBUSY, "it is in a low power state" },
+	[VFIO_DEVICE_LIVEUPDATE_RESET] = {
+		-EBUSY, "it is being accessed" },
+	[VFIO_DEVICE_LIVEUPDATE_DMA_BUFS] = {
+		-EBUSY, "its BARs are exported as dma-bufs" },
+	[VFIO_DEVICE_LIVEUPDATE_MEMORY] = {
+		-EOPNOTSUPP, "memory is mapped for it that is not preserved" },
+};
+
+/* Return: why the device, which is bound, cannot be preserved, or 0. */
+static u32 vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *vdev)
 {
+	/* They can be in its IOMMU group, but this is temporary. */
+	if (vdev->sriov_active)
+		return VFIO_DEVICE_LIVEUPDATE_VIRTUAL_FUNCTIONS;
 	if (vdev->has_vga || vdev->num_regions)
-		return "it has VGA or vendor-specific regions";
+		return VFIO_DEVICE_LIVEUPDATE_REGIONS;
 	if (vdev->vdev.mig_ops || vdev->vdev.log_ops)
-		return "it has a migration state";
+		return VFIO_DEVICE_LIVEUPDATE_MIGRATION;
 	if (vdev->pdev->pin && !vdev->pci_2_3 && !vdev->nointx)
-		return "its INTx cannot be masked";
+		return VFIO_DEVICE_LIVEUPDATE_INTX;
 	if (!vdev->pci_saved_state)
-		return "its state at open was not saved";
+		return VFIO_DEVICE_LIVEUPDATE_NOT_SAVED;
 	if (vdev->pdev->cfg_size != PCI_CFG_SPACE_SIZE &&
 	    vdev->pdev->cfg_size != PCI_CFG_SPACE_EXP_SIZE)
-		return "its configuration space has neither 256 nor 4096 bytes";
+		return VFIO_DEVICE_LIVEUPDATE_CONFIG_SIZE;
+	if (vfio_device_is_translated(&vdev->vdev) &&
+	    !vdev->vdev.iommufd_attached)
+		return VFIO_DEVICE_LIVEUPDATE_NOT_ATTACHED;
 
-	return NULL;
+	return 0;
 }
 
-/* Return: NULL, or why the device cannot be frozen now. The user can end it. */
-static const char *vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
+/* Return: why the device cannot be frozen now, or 0. The user can end it. */
+static u32 vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 {
-	const char *why;
+	u32 reason;
+
+	lockdep_assert_held(&vdev->igate);
 
 	if (!vfio_pci_irqs_are_masked(vdev))
-		return "its interrupts are enabled and not masked, or cannot be";
+		return VFIO_DEVICE_LIVEUPDATE_INTERRUPTS;
 	if (atomic_read(&vdev->liveupdate_rom))
-		return "its ROM is being read";
+		return VFIO_DEVICE_LIVEUPDATE_ROM;
 	if (vdev->pm_runtime_engaged)
-		return "it is in a low power state";
+		return VFIO_DEVICE_LIVEUPDATE_LOW_POWER;
 	if (vdev->sriov_active)
-		return "its virtual functions are enabled";
+		return VFIO_DEVICE_LIVEUPDATE_VIRTUAL_FUNCTIONS;
 	/* Held while its memory is accessed for a user, or it is reset */
 	if (!down_read_trylock(&vdev->memory_lock))
-		return "it is being accessed";
-	why = list_empty(&vdev->dmabufs) ? NULL :
-	      "its BARs are exported as dma-bufs";
+		return VFIO_DEVICE_LIVEUPDATE_RESET;
+	reason = list_empty(&vdev->dmabufs) ? 0 :
+		 VFIO_DEVICE_LIVEUPDATE_DMA_BUFS;
 	up_read(&vdev->memory_lock);
 
-	return why;
+	return reason;
 }
 
 static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
@@ -347,20 +401,33 @@ static int vfio_pci_liveupdate_check_areas(struct vfio_pci_outgoing *outgoing,
 	return 0;
 }
 
-static int vfio_pci_liveupdate_check_memory(struct vfio_pci_core_device *vdev)
+static int vfio_pci_liveupdate_check_memory(struct vfio_pci_outgoing *outgoing,
+					    u64 *iova)
 {
-	struct vfio_pci_outgoing *outgoing = vdev->outgoing;
-	u64 iova;
-	int err;
-
 	if (outgoing->iommu_token)
-		err = iommu_liveupdate_check_memory(outgoing->iommu_token,
-						    &iova);
-	else
-		err = vfio_pci_liveupdate_check_areas(outgoing, &iova);
-	if (err)
-		pci_err(vdev->pdev, "live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
-			iova);
+		return iommu_liveupdate_check_memory(outgoing->iommu_token,
+						     iova);
+
+	return vfio_pci_liveupdate_check_areas(outgoing, iova);
+}
+
+static int vfio_pci_liveupdate_refuse(struct vfio_pci_core_device *vdev,
+				      u32 reason)
+{
+	pci_info(vdev->pdev, "live update: not preserved: %s\n",
+		 vfio_pci_liveupdate_reasons[reason].why);
+
+	return vfio_pci_liveupdate_reasons[reason].err;
+}
+
+/* What has refused it has logged why, and may not know it when it is asked again. */
+static int vfio_pci_liveupdate_remember(struct vfio_pci_core_device *vdev,
+					u32 reason, int err)
+{
+	if (err && err != -ENOMEM) {
+		vdev->liveupdate_refusal = reason;
+		vdev->liveupdate_refusal_err = err;
+	}
 
 	return err;
 }
@@ -370,33 +437,25 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 					       struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_outgoing *outgoing;
-	const char *why;
+	u32 reason;
 	void *blob;
 	int err;
 
 	lockdep_assert_held(&vdev->vdev.dev_set->lock);
 
+	vdev->liveupdate_refusal = 0;
 	if (!vfio_device_file_is_bound(args->file))
-		why = "this file is not bound to an iommufd";
-	else if (vdev->vdev.liveupdate_incoming)
-		why = "its previous live update is not finished";
-	else if (vdev->outgoing)
-		why = "it is preserved already";
-	/* They can be in its IOMMU group, but this is temporary. */
-	else if (vdev->sriov_active)
-		why = "its virtual functions are enabled";
-	else
-		why = NULL;
-	if (why) {
-		pci_info(vdev->pdev, "live update: not preserved: %s\n", why);
+		return vfio_pci_liveupdate_refuse(vdev,
+						  VFIO_DEVICE_LIVEUPDATE_NOT_BOUND);
+	if (vdev->vdev.liveupdate_incoming || vdev->outgoing) {
+		pci_info(vdev->pdev, "live update: not preserved: %s\n",
+			 vdev->outgoing ? "it is preserved already" :
+			 "its previous live update is not finished");
 		return -EBUSY;
 	}
-
-	why = vfio_pci_liveupdate_unsupported(vdev);
-	if (why) {
-		pci_info(vdev->pdev, "live update: not preserved: %s\n", why);
-		return -EOPNOTSUPP;
-	}
+	reason = vfio_pci_liveupdate_unsupported(vdev);
+	if (reason)
+		return vfio_pci_liveupdate_refuse(vdev, reason);
 
 	outgoing = kzalloc_obj(*outgoing);
 	if (!outgoing)
@@ -409,6 +468,8 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	}
 
 	err = vfio_pci_liveupdate_list_areas(vdev, outgoing);
+	err = vfio_pci_liveupdate_remember(vdev, VFIO_DEVICE_LIVEUPDATE_IOMMU,
+					   err);
 	if (err)
 		goto out_blob;
 
@@ -416,6 +477,8 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	err = pci_liveupdate_preserve(vdev->pdev, args->handler,
 				      args->serialized_data,
 				      vdev->pci_saved_state, &outgoing->token);
+	err = vfio_pci_liveupdate_remember(vdev, VFIO_DEVICE_LIVEUPDATE_PCI,
+					   err);
 	if (err)
 		goto out_areas;
 
@@ -503,20 +566,30 @@ static void vfio_pci_liveupdate_mask_intx(struct vfio_pci_core_device *vdev)
 
 static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 {
-	const char *why = "its interrupts are being changed";
+	u32 reason;
+	u64 iova;
 	int err;
 
-	if (mutex_trylock(&vdev->igate)) {
-		why = vfio_pci_liveupdate_busy(vdev);
-		mutex_unlock(&vdev->igate);
-	}
-	if (why) {
-		pci_err(vdev->pdev, "live update: aborted: %s\n", why);
+	if (!mutex_trylock(&vdev->igate)) {
+		pci_err(vdev->pdev, "live update: aborted: its interrupts are being changed\n");
 		return -EBUSY;
 	}
+	reason = vfio_pci_liveupdate_busy(vdev);
+	mutex_unlock(&vdev->igate);
+	if (reason) {
+		pci_err(vdev->pdev, "live update: aborted: %s\n",
+			vfio_pci_liveupdate_reasons[reason].why);
+		return vfio_pci_liveupdate_reasons[reason].err;
+	}
 
-	err = vfio_pci_liveupdate_check_memory(vdev) ?:
-	      vfio_pci_liveupdate_write(vdev);
+	err = vfio_pci_liveupdate_check_memory(vdev->outgoing, &iova);
+	if (err) {
+		pci_err(vdev->pdev, "live update: aborted: IOVA %#llx is mapped to memory that is not preserved; preserve its memfd, or unmap it before the device is preserved\n",
+			iova);
+		return err;
+	}
+
+	err = vfio_pci_liveupdate_write(vdev);
 	if (err) {
 		luo_abi_rewind(&vdev->outgoing->writer);
 		return err;
@@ -704,6 +777,37 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 	return file;
 }
 
+static void vfio_pci_liveupdate_log_noiommu(struct pci_dev *pdev)
+{
+	pci_err(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
+		pci_name(pdev));
+}
+
+/* What opening a noiommu device requires. */
+static int vfio_pci_liveupdate_check_caller(struct pci_dev *pdev,
+					    const struct vfio_pci_incoming *incoming)
+{
+	if (incoming->dev.iommu_token)
+		return 0;
+	if (!vfio_noiommu_is_enabled()) {
+		vfio_pci_liveupdate_log_noiommu(pdev);
+		return -EPERM;
+	}
+	if (!capable(CAP_SYS_RAWIO)) {
+		pci_info(pdev, "live update: cannot be retrieved without CAP_SYS_RAWIO, because it is a noiommu device\n");
+		return -EPERM;
+	}
+
+	return 0;
+}
+
+static int vfio_pci_liveupdate_permit(struct liveupdate_file_op_args *args)
+{
+	struct vfio_pci_incoming *incoming = args->private_data;
+
+	return vfio_pci_liveupdate_check_caller(incoming->vdev->pdev, incoming);
+}
+
 static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming;
@@ -719,13 +823,6 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 	err = vfio_pci_liveupdate_read(incoming, args->serialized_data);
 	if (err)
 		goto out_free;
-
-	/* As for open() of a noiommu cdev. */
-	if (!incoming->dev.iommu_token && !capable(CAP_SYS_RAWIO)) {
-		pr_info("live update: retrieving a noiommu device requires CAP_SYS_RAWIO\n");
-		err = -EPERM;
-		goto out_free;
-	}
 
 	pdev = pci_liveupdate_get(incoming->dev.pci_token);
 	if (IS_ERR(pdev)) {
@@ -744,6 +841,12 @@ static int vfio_pci_liveupdate_retrieve(struct liveupdate_file_op_args *args)
 		pci_dev_put(pdev);
 		args->private_data = incoming;
 		return -EBADMSG;
+	}
+
+	err = vfio_pci_liveupdate_check_caller(pdev, incoming);
+	if (err) {
+		pci_dev_put(pdev);
+		goto out_free;
 	}
 
 	scoped_guard(device, &pdev->dev)
@@ -769,51 +872,110 @@ out_free:
 	return err;
 }
 
-/* The close of the file has called vfio_pci_liveupdate_disable() if bound. */
-static void vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
+/* The close of the file calls vfio_pci_liveupdate_disable() if bound. */
+static int vfio_pci_liveupdate_unretrieve(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
 	struct vfio_pci_core_device *vdev = incoming->vdev;
 
-	scoped_guard(mutex, &vdev->vdev.dev_set->lock)
+	scoped_guard(mutex, &vdev->vdev.dev_set->lock) {
+		if (vdev->vdev.cdev_opened) {
+			pci_info(vdev->pdev, "live update: not retrieved: its file is still being closed, try again\n");
+			return -EAGAIN;
+		}
 		vdev->incoming = NULL;
+	}
 	put_device(&vdev->vdev.device);
 	kvfree(incoming);
+
+	return 0;
+}
+
+/* Set the bit of each dword at which a capability of @config begins. */
+static void vfio_pci_liveupdate_find_caps(const u8 *config, u32 size,
+					  unsigned long *starts)
+{
+	int ttl = VFIO_PCI_LIVEUPDATE_CAPS;
+	u32 pos = config[PCI_CAPABILITY_LIST] & ~3;
+
+	bitmap_zero(starts, VFIO_PCI_LIVEUPDATE_DWORDS);
+	while (pos >= PCI_STD_HEADER_SIZEOF && ttl--) {
+		__set_bit(pos / 4, starts);
+		pos = config[pos + PCI_CAP_LIST_NEXT] & ~3;
+	}
+
+	if (size <= PCI_CFG_SPACE_SIZE)
+		return;
+
+	ttl = (PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 8;
+	for (pos = PCI_CFG_SPACE_SIZE; pos >= PCI_CFG_SPACE_SIZE && ttl--;
+	     pos = PCI_EXT_CAP_NEXT(le32_to_cpup((__le32 *)&config[pos])))
+		__set_bit(pos / 4, starts);
+}
+
+/* ID and version of an extended capability; 0 if the first one is hidden. */
+static u32 vfio_pci_liveupdate_ecap(const u8 *config, u32 pos)
+{
+	return le32_to_cpup((__le32 *)&config[pos]) & 0xfffff;
 }
 
 /*
  * The guest has cached the offsets of the capabilities: they must not change.
- * Return: the first offset that differs, 0 if none does.
+ * Return: the offset of the first one of @was that is another now, 0 if none is.
  */
 static u32 vfio_pci_liveupdate_differing_cap(struct vfio_pci_core_device *vdev,
-					     const u8 *was, u32 size)
+					     const u8 *was,
+					     const unsigned long *starts)
 {
-	u32 link = PCI_CAPABILITY_LIST, pos;
-	int ttl = VFIO_PCI_LIVEUPDATE_CAPS;
-	const u8 *is = vdev->vconfig;
+	unsigned int dword;
+	u32 pos, ecap;
 
-	while (ttl--) {
-		if (was[link] != is[link])
-			return link;
-		pos = was[link] & ~3;
-		if (pos < PCI_STD_HEADER_SIZEOF)
-			break;
-		if (was[pos + PCI_CAP_LIST_ID] != vdev->pci_config_map[pos])
+	for_each_set_bit(dword, starts, VFIO_PCI_LIVEUPDATE_DWORDS) {
+		pos = 4 * dword;
+		if (pos < PCI_CFG_SPACE_SIZE) {
+			if (was[pos + PCI_CAP_LIST_ID] != vdev->pci_config_map[pos])
+				return pos;
+			continue;
+		}
+		ecap = vfio_pci_liveupdate_ecap(was, pos);
+		if (ecap && ecap != vfio_pci_liveupdate_ecap(vdev->vconfig, pos))
 			return pos;
-		link = pos + PCI_CAP_LIST_NEXT;
-	}
-
-	if (size <= PCI_CFG_SPACE_SIZE)
-		return 0;
-
-	ttl = (PCI_CFG_SPACE_EXP_SIZE - PCI_CFG_SPACE_SIZE) / 8;
-	for (pos = PCI_CFG_SPACE_SIZE; pos >= PCI_CFG_SPACE_SIZE && ttl--; ) {
-		if (memcmp(&was[pos], &is[pos], sizeof(u32)))
-			return pos;
-		pos = PCI_EXT_CAP_NEXT(le32_to_cpup((__le32 *)&was[pos]));
 	}
 
 	return 0;
+}
+
+/*
+ * Hide the capabilities that the previous kernel has hidden. The chain without them is
+ * in the preserved configuration space.
+ */
+static void vfio_pci_liveupdate_hide_caps(struct vfio_pci_core_device *vdev,
+					  const u8 *was,
+					  const unsigned long *starts, u32 size)
+{
+	DECLARE_BITMAP(now, VFIO_PCI_LIVEUPDATE_DWORDS);
+	u8 *map = vdev->pci_config_map;
+	unsigned int dword;
+	u32 pos;
+	u8 cap;
+
+	vfio_pci_liveupdate_find_caps(vdev->vconfig, size, now);
+	for_each_set_bit(dword, now, VFIO_PCI_LIVEUPDATE_DWORDS) {
+		pos = 4 * dword;
+		cap = map[pos];
+		if (test_bit(dword, starts)) {
+			if (pos != PCI_CFG_SPACE_SIZE ||
+			    vfio_pci_liveupdate_ecap(was, pos))
+				continue;
+			/* The header is the beginning of the chain. */
+			pos += sizeof(u32);
+		}
+		for (; pos < size && map[pos] == cap; pos++) {
+			if (pos > 4 * dword && !(pos % 4) && test_bit(pos / 4, now))
+				break;
+			map[pos] = PCI_CAP_ID_INVALID;
+		}
+	}
 }
 
 /*
@@ -839,27 +1001,31 @@ static int vfio_pci_liveupdate_overlay(struct vfio_pci_core_device *vdev)
 {
 	const struct vfio_pci_incoming *incoming = vdev->incoming;
 	const struct luo_vfio_pci_device *dev = &incoming->dev;
+	DECLARE_BITMAP(caps, VFIO_PCI_LIVEUPDATE_DWORDS);
 	u16 command;
 	u32 pos;
 
-	pos = vfio_pci_liveupdate_differing_cap(vdev, incoming->config,
-						dev->config_size);
+	vfio_pci_liveupdate_find_caps(incoming->config, dev->config_size, caps);
+	pos = vfio_pci_liveupdate_differing_cap(vdev, incoming->config, caps);
 	if (pos) {
 		pci_err(vdev->pdev, "live update: cannot be bound: virtual configuration space at %#x is %*ph and was %*ph\n",
-			pos, 4, &vdev->vconfig[pos & ~3], 4,
-			&incoming->config[pos & ~3]);
+			pos, 4, &vdev->vconfig[pos], 4, &incoming->config[pos]);
 		return -EIO;
 	}
 
-	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++) {
-		/* The last one is the ROM, whose enable bit may differ. */
-		if ((vdev->rbar[i] ^ dev->rbars[i]) &
-		    (i == PCI_ROM_RESOURCE ? ~PCI_ROM_ADDRESS_ENABLE : ~0U)) {
+	/*
+	 * Not that of the ROM: pci_enable_rom() writes its address, which may be another
+	 * than at open. PCI has compared the register with its value at the freeze.
+	 */
+	for (int i = 0; i < LUO_VFIO_PCI_BARS; i++) {
+		if (vdev->rbar[i] != dev->rbars[i]) {
 			pci_err(vdev->pdev, "live update: cannot be bound: the BAR values to restore after a reset have changed\n");
 			return -EIO;
 		}
 	}
 
+	vfio_pci_liveupdate_hide_caps(vdev, incoming->config, caps,
+				      dev->config_size);
 	vfio_pci_liveupdate_copy_config(vdev, vdev->vconfig, incoming->config, 0,
 					dev->config_size);
 	for (int i = 0; i < LUO_VFIO_PCI_RBARS; i++)
@@ -984,31 +1150,26 @@ void vfio_pci_liveupdate_explain(struct vfio_pci_core_device *vdev)
 {
 	struct pci_dev *pdev = vdev->pdev;
 
-	if (!vdev->vdev.liveupdate_incoming || pdev->dev.iommu_group)
-		return;
-	pci_err(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
-		pci_name(pdev));
+	if (vdev->vdev.liveupdate_incoming && !pdev->dev.iommu_group)
+		vfio_pci_liveupdate_log_noiommu(pdev);
 }
 
 /* Finish unpins the memory, so it must be mapped again before. */
-static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
+static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming,
+					  u64 *iova)
 {
 	struct vfio_pci_core_device *vdev = incoming->vdev;
 	struct luo_abi_reader *r = &incoming->reader;
 	struct iommu_liveupdate_area area;
 	struct luo_vfio_pci_area from;
 	struct luo_abi_array_it it;
-	u64 iova;
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_VFIO_PCI_AREAS));
 	while (luo_abi_array_next(&it, &from, sizeof(from))) {
 		vfio_pci_liveupdate_get_area(&from, &area);
 		if (iommufd_liveupdate_check_mapped(vdev->vdev.iommufd_device,
-						    &area, &iova)) {
-			pci_info_ratelimited(vdev->pdev, "live update: not finished: IOVA %#llx is not mapped to the same memory as before the kexec, map it first\n",
-					     iova);
+						    &area, iova))
 			return false;
-		}
 		cond_resched();
 	}
 
@@ -1016,19 +1177,46 @@ static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming)
 	return !it.left;
 }
 
+/*
+ * Return: why the session cannot be finished while the file is in use, or 0. @iova is
+ * set for VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED.
+ */
+static u32 vfio_pci_liveupdate_unfinished(struct vfio_pci_incoming *incoming,
+					  u64 *iova)
+{
+	lockdep_assert_held(&incoming->vdev->vdev.dev_set->lock);
+
+	if (!incoming->adopted)
+		return VFIO_DEVICE_LIVEUPDATE_NOT_BOUND;
+	if (!incoming->vdev->vdev.iommufd_attached)
+		return VFIO_DEVICE_LIVEUPDATE_NOT_ATTACHED;
+	/* Behind an IOMMU attaching has checked that. */
+	if (!incoming->dev.iommu_token &&
+	    !vfio_pci_liveupdate_is_mapped(incoming, iova))
+		return VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED;
+
+	return 0;
+}
+
 static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 {
 	struct vfio_pci_incoming *incoming = args->private_data;
+	struct pci_dev *pdev = incoming->vdev->pdev;
+	u64 iova = 0;
+	u32 reason;
 
 	/* Called only for a file that was retrieved and is in use. */
 	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
 
-	if (!incoming->adopted || !incoming->vdev->vdev.iommufd_attached)
-		return false;
+	reason = vfio_pci_liveupdate_unfinished(incoming, &iova);
+	if (reason == VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED)
+		pci_info_ratelimited(pdev, "live update: not finished: IOVA %#llx is not mapped to the same memory as before the kexec, map it first\n",
+				     iova);
+	else if (reason)
+		pci_info_ratelimited(pdev, "live update: not finished: %s\n",
+				     vfio_pci_liveupdate_reasons[reason].why);
 
-	/* Behind an IOMMU attaching has checked that. */
-	return incoming->dev.iommu_token ||
-	       vfio_pci_liveupdate_is_mapped(incoming);
+	return !reason;
 }
 
 /* Also called for a device that could not be retrieved: use the handle. */
@@ -1142,6 +1330,106 @@ static void vfio_pci_liveupdate_finish(struct liveupdate_file_op_args *args)
 	vfio_pci_liveupdate_release(args->serialized_data);
 }
 
+/* --- a query of the user */
+
+/* A device that was stopped, after its file was retrieved. */
+static bool vfio_pci_liveupdate_is_quarantined(struct vfio_pci_incoming *incoming)
+{
+	struct pci_dev *pdev = pci_liveupdate_get(incoming->dev.pci_token);
+
+	if (IS_ERR(pdev))
+		return PTR_ERR(pdev) == -EIO;
+	pci_dev_put(pdev);
+
+	return false;
+}
+
+static void vfio_pci_liveupdate_query_incoming(struct vfio_pci_core_device *vdev,
+					       struct vfio_device_feature_liveupdate *info)
+{
+	u64 iova = 0;
+
+	if (vfio_pci_liveupdate_is_quarantined(vdev->incoming)) {
+		info->state = VFIO_DEVICE_LIVEUPDATE_QUARANTINED;
+		return;
+	}
+	info->state = VFIO_DEVICE_LIVEUPDATE_INCOMING;
+	info->reason = vfio_pci_liveupdate_unfinished(vdev->incoming, &iova);
+	info->error = info->reason ? EBUSY : 0;
+	if (info->reason == VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED)
+		info->iova = iova;
+}
+
+static void vfio_pci_liveupdate_query_outgoing(struct vfio_pci_core_device *vdev,
+					       struct vfio_device_feature_liveupdate *info)
+{
+	u64 iova;
+
+	info->state = VFIO_DEVICE_LIVEUPDATE_PRESERVED;
+	scoped_guard(mutex, &vdev->igate)
+		info->reason = vfio_pci_liveupdate_busy(vdev);
+	if (!info->reason &&
+	    vfio_pci_liveupdate_check_memory(vdev->outgoing, &iova)) {
+		info->reason = VFIO_DEVICE_LIVEUPDATE_MEMORY;
+		info->iova = iova;
+	}
+	info->error = -vfio_pci_liveupdate_reasons[info->reason].err;
+}
+
+static void vfio_pci_liveupdate_query_other(struct vfio_pci_core_device *vdev,
+					    struct vfio_device_feature_liveupdate *info)
+{
+	info->state = VFIO_DEVICE_LIVEUPDATE_NONE;
+	info->reason = vdev->vdev.cdev_opened ?
+		       vfio_pci_liveupdate_unsupported(vdev) :
+		       VFIO_DEVICE_LIVEUPDATE_NOT_BOUND;
+	info->error = -vfio_pci_liveupdate_reasons[info->reason].err;
+	if (!info->reason && vdev->liveupdate_refusal) {
+		info->reason = vdev->liveupdate_refusal;
+		info->error = -vdev->liveupdate_refusal_err;
+	}
+}
+
+/**
+ * vfio_pci_liveupdate_feature - Handle VFIO_DEVICE_FEATURE_LIVEUPDATE
+ * @vdev:  The device; need not be open.
+ * @flags: Flags of the ioctl.
+ * @arg:   A &struct vfio_device_feature_liveupdate.
+ * @argsz: Its size.
+ *
+ * Nothing is changed, and nothing is read from the device but the mask bits of its MSI
+ * if that is enabled.
+ *
+ * Context: Sleeps. Takes the lock of the device set. A freeze that takes place while the
+ * interrupts are checked is refused, as if they were being changed.
+ * Return: 0 or an errno; -ENOTTY if devices of this driver cannot be preserved.
+ */
+int vfio_pci_liveupdate_feature(struct vfio_pci_core_device *vdev, u32 flags,
+				void __user *arg, size_t argsz)
+{
+	struct vfio_device_feature_liveupdate info = {};
+	int ret;
+
+	if (!vfio_pci_liveupdate_registered ||
+	    vdev->vdev.ops != vfio_pci_liveupdate_ops)
+		return -ENOTTY;
+	ret = vfio_check_feature(flags, argsz, VFIO_DEVICE_FEATURE_GET,
+				 sizeof(info));
+	if (ret != 1)
+		return ret;
+
+	scoped_guard(mutex, &vdev->vdev.dev_set->lock) {
+		if (vdev->incoming)
+			vfio_pci_liveupdate_query_incoming(vdev, &info);
+		else if (vdev->outgoing)
+			vfio_pci_liveupdate_query_outgoing(vdev, &info);
+		else
+			vfio_pci_liveupdate_query_other(vdev, &info);
+	}
+
+	return copy_to_user(arg, &info, sizeof(info)) ? -EFAULT : 0;
+}
+
 static unsigned long vfio_pci_liveupdate_get_id(struct file *file)
 {
 	return (unsigned long)vfio_pci_liveupdate_vdev(file);
@@ -1155,6 +1443,7 @@ static struct liveupdate_file_ops vfio_pci_liveupdate_file_ops = {
 	.unfreeze = vfio_pci_liveupdate_unfreeze,
 	.retrieve = vfio_pci_liveupdate_retrieve,
 	.unretrieve = vfio_pci_liveupdate_unretrieve,
+	.permit = vfio_pci_liveupdate_permit,
 	.can_finish = vfio_pci_liveupdate_can_finish,
 	.quiesce = vfio_pci_liveupdate_quiesce,
 	.finish = vfio_pci_liveupdate_finish,

@@ -83,7 +83,8 @@ enum luo_vfio_pci_flags {
  *               on it. The reader refuses a size other than that of the device.
  * @rbars: The values that are restored to the six BARs and the expansion ROM
  *         after an unexpected reset. Without them the device would not decode
- *         its BARs any more. The reader refuses a device whose BARs differ.
+ *         its BARs any more. The reader refuses a device whose BARs differ; the
+ *         ROM's is not compared, as reading the ROM changes it.
  * @msix_bar: Number of the BAR with the MSI-X table, 255 if there is none. The
  *            user must not write to the table. The reader refuses a device that
  *            differs in this or the next two fields.

@@ -9,11 +9,13 @@
  *	lu_abandon held BDF		a process holds the device's file when the
  *					owner of the session dies
  *	lu_abandon again BDF		the owner dies when it has bound the device,
- *					the next one takes it over, finishes, and
- *					ends at once
+ *					while a supervisor has the session, and at
+ *					first a copy of the device's file; the next
+ *					owner takes it over, finishes, and ends at once
  *	lu_abandon unstoppable BDF	the device cannot be stopped
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>
 #include <signal.h>
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,6 +65,12 @@ static int get_session(const char *name)
 static int get_file(int session, int token)
 {
 	int fd = luo_session_retrieve_fd(session, token);
+
+	/* As documented. */
+	for (int tries = 0; fd == -EAGAIN && tries < 10; tries++) {
+		usleep(100000);
+		fd = luo_session_retrieve_fd(session, token);
+	}
 
 	if (fd < 0)
 		lu_die("no file with token %d: %s", token, strerror(-fd));
@@ -184,18 +193,34 @@ static void take_over(struct lu_vfio *device, const char *bdf, int session)
 	lu_vfio_attach(device);
 }
 
+static int try_bind(int device)
+{
+	struct vfio_device_bind_iommufd bind = {
+		.argsz = sizeof(bind),
+		.iommufd = open("/dev/iommu", O_RDWR),
+	};
+	int err;
+
+	if (bind.iommufd < 0)
+		lu_die_errno("cannot open /dev/iommu");
+	err = ioctl(device, VFIO_DEVICE_BIND_IOMMUFD, &bind) ? -errno : 0;
+	close(bind.iommufd);
+	return err;
+}
+
 static void again(const char *bdf)
 {
+	int session, copy, retrieved;
 	struct lu_igb_regs *old, now;
 	struct lu_vfio device;
-	int session;
 	pid_t pid;
 
-	ksft_set_plan(4);
+	ksft_set_plan(5);
 	fflush(stdout);
 	session = get_session(SESSION);
 	old = &((struct lu_state *)lu_memory_map(get_file(session, TOKEN_STATE),
 						 LU_STATE_FILE_SIZE))->device;
+	copy = get_file(session, TOKEN_DEVICE);
 	pid = fork();
 	if (!pid) {
 		take_over(&device, bdf, session);
@@ -207,6 +232,11 @@ static void again(const char *bdf)
 	await(pid);
 	ksft_test_result(runs(bdf), "the device runs on when its owner has died\n");
 
+	retrieved = get_file(session, TOKEN_DEVICE);
+	lu_result_is(try_bind(retrieved), -EINVAL,
+		     "while there is a copy of its file, it is still bound");
+	close(retrieved);
+	close(copy);
 	take_over(&device, bdf, session);
 	ksft_test_result_pass("another one can bind it\n");
 	now = registers(&device);

@@ -12,7 +12,7 @@ LU_C := lu_die.c lu_memory.c lu_state.c lu_vm.c lu_pci.c lu_vfio.c lu_igb.c \
 LU_O := $(patsubst %.c,$(LU_OUTPUT)/%.o,$(LU_C)) $(LU_OUTPUT)/lu_guest_blob.o
 LU_PROGS := $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 	$(OUTPUT)/lu_was_reset $(OUTPUT)/lu_abandon $(OUTPUT)/lu_beside $(OUTPUT)/lu_cost $(OUTPUT)/lu_irqs \
-	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
+	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_query $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
 	$(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
 	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell $(OUTPUT)/lu_selftest
 
@@ -34,7 +34,7 @@ LU_GUEST_CFLAGS := -m32 -ffreestanding -fno-pic -fno-stack-protector \
 TEST_CUSTOM_PROGS += $(OUTPUT)/lu_selftest
 TEST_GEN_FILES += $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 	$(OUTPUT)/lu_was_reset $(OUTPUT)/lu_abandon $(OUTPUT)/lu_beside $(OUTPUT)/lu_cost $(OUTPUT)/lu_irqs \
-	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
+	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_query $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
 	$(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
 	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell
 EXTRA_CLEAN += $(LU_OUTPUT) $(OUTPUT)/lu_selftest
