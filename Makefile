@@ -79,7 +79,6 @@ abi-check: deps tree
 
 #: make abi-update    describe what was appended to it
 abi-update: deps tree
-	@$(H)/kernel.sh image tree fast >/dev/null
 	@$(H)/abi.sh update
 
 #: make fuzz          libFuzzer on it, for a minute or FOR=seconds

@@ -22,9 +22,9 @@ static_assert(LUO_IOMMU_ATTACHMENTS == 0xc003);
 
 static_assert(LUO_IOMMU_VTD == 1);
 
-static_assert(LUO_IOMMU_UNIT_WORDS == 0x4);
+static_assert(LUO_IOMMU_UNIT_WORDS == 4);
 
-static_assert(LUO_IOMMU_ATTACHMENT_WORDS == 0x8);
+static_assert(LUO_IOMMU_ATTACHMENT_WORDS == 8);
 
 static_assert(sizeof(struct luo_iommu_unit) == 48);
 static_assert(offsetof(struct luo_iommu_unit, base) == 0);
@@ -77,8 +77,11 @@ static_assert(offsetof(struct luo_iommu_area, reserved) == 28);
 static_assert(sizeof_field(struct luo_iommu_area, reserved) == 4);
 
 static_assert(!__builtin_strcmp(LUO_VTD_TAG, "vtd-v1"));
+
 static_assert(!__builtin_strcmp(LUO_VTD_SCALABLE_TAG, "vtd-scalable-v1"));
+
 static_assert(!__builtin_strcmp(LUO_VTD_INTREMAP_TAG, "vtd-intremap-v1"));
+
 static_assert(!__builtin_strcmp(LUO_VTD_X2APIC_TAG, "vtd-x2apic-v1"));
 
 static_assert(sizeof(struct luo_vtd_unit) == 16);

@@ -24,11 +24,11 @@ static_assert(LUO_PCI_INTX_STUCK == 1);
 static_assert(LUO_PCI_IO_WINDOW == 2);
 static_assert(LUO_PCI_PREF_WINDOW == 4);
 static_assert(LUO_PCI_PREF_64 == 8);
-static_assert(LUO_PCI_DRIVER_OVERRIDE == 16);
+static_assert(LUO_PCI_DRIVER_OVERRIDE == 0x10);
 
-static_assert(LUO_PCI_WINDOWS == 0x5);
+static_assert(LUO_PCI_WINDOWS == 5);
 
-static_assert(LUO_PCI_ERRORS == 0x4);
+static_assert(LUO_PCI_ERRORS == 4);
 
 static_assert(LUO_PCI_OWNER_LENGTH == 0x30);
 

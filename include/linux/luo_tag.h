@@ -43,8 +43,8 @@ struct luo_abi_writer;
 		__VA_ARGS__						\
 	}
 
-void liveupdate_tag_use(const struct luo_abi_tag *tag);
-void liveupdate_tag_unuse(const struct luo_abi_tag *tag);
+void liveupdate_tag_use(const struct luo_abi_tag *decl);
+void liveupdate_tag_unuse(const struct luo_abi_tag *decl);
 
 #else /* CONFIG_LIVEUPDATE */
 
@@ -54,11 +54,11 @@ void liveupdate_tag_unuse(const struct luo_abi_tag *tag);
 		__VA_ARGS__						\
 	}
 
-static inline void liveupdate_tag_use(const struct luo_abi_tag *tag)
+static inline void liveupdate_tag_use(const struct luo_abi_tag *decl)
 {
 }
 
-static inline void liveupdate_tag_unuse(const struct luo_abi_tag *tag)
+static inline void liveupdate_tag_unuse(const struct luo_abi_tag *decl)
 {
 }
 

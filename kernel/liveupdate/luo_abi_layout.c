@@ -82,7 +82,7 @@ static_assert(LUO_ABI_TAG_DEFAULT_ON == 4);
 
 static_assert(!__builtin_strcmp(LUO_ABI_TAG_SECTION, ".luo_tags"));
 
-static_assert(LUO_ABI_TAG_LENGTH == 48);
+static_assert(LUO_ABI_TAG_LENGTH == 0x30);
 
 static_assert(sizeof(struct luo_abi_tag) == 88);
 static_assert(offsetof(struct luo_abi_tag, size) == 0);

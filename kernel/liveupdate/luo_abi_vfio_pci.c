@@ -50,8 +50,8 @@ static int vfio_pci_write(struct luo_abi_state *state)
 
 	dev->pci_token = 0x101;
 	dev->iommu_token = 0x102;
-	dev->flags = LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
-		     LUO_VFIO_PCI_NEEDS_RESET | LUO_VFIO_PCI_NOINTXMASK;
+	dev->flags = LUO_VFIO_PCI_MASKS_INTX | LUO_VFIO_PCI_NEEDS_RESET |
+		     LUO_VFIO_PCI_NOINTXMASK;
 	dev->config_size = LUO_VFIO_PCI_CONFIG_SIZE +
 			   LUO_VFIO_PCI_EXTENDED_SIZE;
 	dev->rbars[0] = 0xfe840000;

@@ -48,7 +48,7 @@ static_assert(sizeof_field(struct luo_example_sample, time) == 8);
 static_assert(offsetof(struct luo_example_sample, error) == 24);
 static_assert(sizeof_field(struct luo_example_sample, error) == 8);
 
-static_assert(LUO_EXAMPLE_NOTE_LENGTH == 24);
+static_assert(LUO_EXAMPLE_NOTE_LENGTH == 0x18);
 
 static_assert(sizeof(struct luo_example_note) == 32);
 static_assert(offsetof(struct luo_example_note, id) == 0);

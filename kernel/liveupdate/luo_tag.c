@@ -36,6 +36,7 @@
 #include <linux/luo_tag.h>
 #include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 
@@ -47,10 +48,13 @@
  * @kobj:    Its directory in sysfs.
  * @list:    In the list of all tags.
  * @info:    Its declaration, or what is known without one.
- * @users:   Number of handlers and declarations that refer to it.
+ * @users:   Number of handlers that refer to it, and of declarations of this
+ *           kernel.
  * @used:    Number of files that are preserved under it; for a subtree 1 if it
  *           is preserved.
  * @writers: The blobs that are written under it.
+ *
+ * It is freed when all of @users, @used and @writers are gone.
  */
 struct luo_tag {
 	struct kobject kobj;
@@ -63,6 +67,11 @@ struct luo_tag {
 
 static LIST_HEAD(luo_tags);
 static DEFINE_MUTEX(luo_tags_lock);	/* protects the list and all in it */
+/*
+ * Also protects the lists of writers, for readers of sysfs files: luo_tag_put()
+ * waits for them with luo_tags_lock held.
+ */
+static DEFINE_SPINLOCK(luo_tag_writers_lock);
 static struct kset *luo_tags_kset;
 
 /* /sys/kernel/liveupdate, or NULL */
@@ -115,7 +124,7 @@ static ssize_t needs_show(const struct luo_tag *tag, char *buf)
 	struct luo_abi_writer *w;
 	u64 needs = 0;
 
-	scoped_guard(mutex, &luo_tags_lock) {
+	scoped_guard(spinlock, &luo_tag_writers_lock) {
 		list_for_each_entry(w, &tag->writers, list)
 			needs |= READ_ONCE(w->incompat);
 	}
@@ -230,6 +239,21 @@ static struct luo_tag *luo_tag_add(enum luo_abi_tag_kind kind, const char *name,
 	return tag;
 }
 
+/* Free a tag that is not used any more. */
+static void luo_tag_put(struct luo_tag *tag)
+{
+	lockdep_assert_held(&luo_tags_lock);
+
+	if (tag->users || tag->used || !list_empty(&tag->writers))
+		return;
+
+	list_del(&tag->list);
+	/* Before the lock is released: the name can be registered again then. */
+	if (tag->kobj.state_in_sysfs)
+		kobject_del(&tag->kobj);
+	kobject_put(&tag->kobj);
+}
+
 /* Add the tag if it is not registered, as that of a module without a handler. */
 static struct luo_tag *luo_tag_of(const struct luo_abi_tag *decl)
 {
@@ -237,11 +261,8 @@ static struct luo_tag *luo_tag_of(const struct luo_abi_tag *decl)
 
 	lockdep_assert_held(&luo_tags_lock);
 
-	if (!tag) {
+	if (!tag)
 		tag = luo_tag_add(decl->kind, (char *)decl->name, decl);
-		if (!IS_ERR(tag))
-			tag->users++;
-	}
 	if (IS_ERR(tag)) {
 		pr_err("tag '%s' cannot be listed, so the next kernel is not asked for it: %pe\n",
 		       decl->name, tag);
@@ -291,22 +312,16 @@ struct luo_tag *luo_tag_register(enum luo_abi_tag_kind kind, const char *name,
  * luo_tag_unregister - Undo luo_tag_register().
  * @tag: The tag.
  *
- * Context: May sleep, with luo_register_rwlock held, so that the tag is not
- * registered concurrently.
+ * The tag stays in the list while a blob is written under it.
+ *
+ * Context: May sleep.
  */
 void luo_tag_unregister(struct luo_tag *tag)
 {
-	scoped_guard(mutex, &luo_tags_lock) {
-		/* A blob is still being written under it. */
-		if (--tag->users || !list_empty(&tag->writers))
-			return;
-		list_del(&tag->list);
-	}
+	guard(mutex)(&luo_tags_lock);
 
-	/* Waits for readers of sysfs files, which may need the lock. */
-	if (tag->kobj.state_in_sysfs)
-		kobject_del(&tag->kobj);
-	kobject_put(&tag->kobj);
+	tag->users--;
+	luo_tag_put(tag);
 }
 
 /**
@@ -320,7 +335,13 @@ void luo_tag_count(struct luo_tag *tag, int count)
 	WRITE_ONCE(tag->used, tag->used + count);
 }
 
-static void luo_tag_count_declared(const struct luo_abi_tag *decl, int count)
+/**
+ * liveupdate_tag_use - Mark a tag as in use.
+ * @decl: Its declaration, of a KHO subtree. Files and FLBs are counted by LUO.
+ *
+ * Context: May sleep.
+ */
+void liveupdate_tag_use(const struct luo_abi_tag *decl)
 {
 	struct luo_tag *tag;
 
@@ -331,30 +352,28 @@ static void luo_tag_count_declared(const struct luo_abi_tag *decl, int count)
 
 	tag = luo_tag_of(decl);
 	if (tag)
-		WRITE_ONCE(tag->used, tag->used + count);
-}
-
-/**
- * liveupdate_tag_use - Mark a tag as in use.
- * @tag: The tag, of a KHO subtree. Files and FLBs are counted by LUO.
- *
- * Context: May sleep.
- */
-void liveupdate_tag_use(const struct luo_abi_tag *tag)
-{
-	luo_tag_count_declared(tag, 1);
+		WRITE_ONCE(tag->used, tag->used + 1);
 }
 EXPORT_SYMBOL_GPL(liveupdate_tag_use);
 
 /**
  * liveupdate_tag_unuse - Undo liveupdate_tag_use().
- * @tag: The tag.
+ * @decl: The declaration.
  *
  * Context: May sleep.
  */
-void liveupdate_tag_unuse(const struct luo_abi_tag *tag)
+void liveupdate_tag_unuse(const struct luo_abi_tag *decl)
 {
-	luo_tag_count_declared(tag, -1);
+	struct luo_tag *tag;
+
+	guard(mutex)(&luo_tags_lock);
+
+	tag = luo_tag_find((char *)decl->name);
+	/* If it could not be listed it was not counted either. */
+	if (!tag || !tag->used)
+		return;
+	WRITE_ONCE(tag->used, tag->used - 1);
+	luo_tag_put(tag);
 }
 EXPORT_SYMBOL_GPL(liveupdate_tag_unuse);
 
@@ -366,14 +385,25 @@ void luo_tag_add_writer(struct luo_abi_writer *w)
 	guard(mutex)(&luo_tags_lock);
 
 	tag = luo_tag_of(w->format->tag);
-	if (tag)
+	if (!tag)
+		return;
+	scoped_guard(spinlock, &luo_tag_writers_lock)
 		list_add_tail(&w->list, &tag->writers);
 }
 
 void luo_tag_remove_writer(struct luo_abi_writer *w)
 {
+	struct luo_tag *tag;
+
 	guard(mutex)(&luo_tags_lock);
-	list_del_init(&w->list);
+
+	if (list_empty(&w->list))
+		return;
+	scoped_guard(spinlock, &luo_tag_writers_lock)
+		list_del_init(&w->list);
+	tag = luo_tag_find((char *)w->format->tag->name);
+	if (tag)
+		luo_tag_put(tag);
 }
 
 static bool luo_tags_freezing;

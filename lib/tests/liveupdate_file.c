@@ -17,6 +17,8 @@
  *	need FD			depends on the file FD of the same session
  *	need-token TOKEN	the same, by token
  *	flb-get, flb-put	hold the first shared object, as this kernel sees it
+ *	blob			write a blob under the second one's tag, until the module
+ *				has unregistered everything
  *
  * Reading from the start gives the log of all callbacks since the module was
  * loaded. "fail", "busy", "need" and "name" reach the next kernel.
@@ -154,6 +156,11 @@ static struct liveupdate_flb lut_flbs[LUT_NFLBS] = {
 static const struct luo_abi_format lut_format = { .tag = &lut_flb_tag1 };
 static struct luo_abi_header lut_blob __aligned(8);
 static struct luo_abi_writer lut_writer;
+
+/* Another one, see "blob". */
+static struct luo_abi_header lut_late_blob __aligned(8);
+static struct luo_abi_writer lut_late_writer;
+static bool lut_late;
 
 static long lut_flb_nr(struct liveupdate_flb_op_args *args)
 {
@@ -336,6 +343,20 @@ static int lut_cmd_flb_put(const char *arg)
 	return 0;
 }
 
+static int lut_cmd_blob(void)
+{
+	static DEFINE_MUTEX(lock);
+
+	guard(mutex)(&lock);
+
+	if (lut_late)
+		return -EBUSY;
+	lut_late = true;
+	luo_abi_begin(&lut_late_writer, &lut_format, &lut_late_blob,
+		      sizeof(lut_late_blob));
+	return 0;
+}
+
 static int lut_cmd_hold(struct lut_file *lf, bool hold)
 {
 	WRITE_ONCE(lf->hold, hold);
@@ -365,6 +386,8 @@ static int lut_command(struct lut_file *lf, char *cmd)
 		return lut_cmd_flb_get();
 	if (!strcmp(cmd, "flb-put"))
 		return lut_cmd_flb_put(arg);
+	if (!strcmp(cmd, "blob"))
+		return lut_cmd_blob();
 	if (!strcmp(cmd, "hold") || !strcmp(cmd, "go"))
 		return lut_cmd_hold(lf, *cmd == 'h');
 	if (!strcmp(cmd, "defer"))
@@ -640,6 +663,8 @@ static void __exit lut_exit(void)
 {
 	misc_deregister(&lut_dev);
 	liveupdate_unregister_file_handler(&lut_handler);
+	if (lut_late)
+		luo_abi_end(&lut_late_writer);
 }
 module_exit(lut_exit);
 

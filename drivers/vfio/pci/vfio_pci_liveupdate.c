@@ -231,8 +231,6 @@ static void vfio_pci_liveupdate_write_device(struct vfio_pci_core_device *vdev,
 	dev->pci_token = vdev->outgoing->token;
 	dev->iommu_token = vdev->outgoing->iommu_token;
 	dev->config_size = pdev->cfg_size;
-	if (vdev->reset_works)
-		dev->flags |= LUO_VFIO_PCI_RESET_WORKS;
 	if (vdev->pci_2_3)
 		dev->flags |= LUO_VFIO_PCI_MASKS_INTX;
 	if (vdev->nointx)
@@ -1079,7 +1077,8 @@ int vfio_pci_liveupdate_enable(struct vfio_pci_core_device *vdev)
 	if (err)
 		goto out_power;
 
-	vdev->reset_works = !!(flags & LUO_VFIO_PCI_RESET_WORKS);
+	/* Without a reset it is only known which methods the device has. */
+	vdev->reset_works = pdev->reset_methods[0];
 	vdev->pci_2_3 = !!(flags & LUO_VFIO_PCI_MASKS_INTX);
 	vdev->nointx = !!(flags & LUO_VFIO_PCI_NO_INTX);
 	vdev->needs_reset = !!(flags & LUO_VFIO_PCI_NEEDS_RESET);

@@ -18,7 +18,6 @@ static_assert(LUO_VFIO_PCI_CONFIG == 0x8002);
 static_assert(LUO_VFIO_PCI_EXTENDED == 0x8003);
 static_assert(LUO_VFIO_PCI_AREAS == 0xc004);
 
-static_assert(LUO_VFIO_PCI_RESET_WORKS == 1);
 static_assert(LUO_VFIO_PCI_MASKS_INTX == 2);
 static_assert(LUO_VFIO_PCI_NO_INTX == 4);
 static_assert(LUO_VFIO_PCI_NEEDS_RESET == 8);
@@ -28,9 +27,9 @@ static_assert(LUO_VFIO_PCI_DISABLE_VGA == 0x40);
 static_assert(LUO_VFIO_PCI_MSIX == 0x80);
 static_assert(LUO_VFIO_PCI_MSI == 0x100);
 
-static_assert(LUO_VFIO_PCI_BARS == 0x6);
+static_assert(LUO_VFIO_PCI_BARS == 6);
 
-static_assert(LUO_VFIO_PCI_RBARS == 0x7);
+static_assert(LUO_VFIO_PCI_RBARS == 7);
 
 static_assert(sizeof(struct luo_vfio_pci_device) == 160);
 static_assert(offsetof(struct luo_vfio_pci_device, pci_token) == 0);

@@ -22,8 +22,8 @@ LUO_TAG(vfio_pci_liveupdate_tag,
 static const struct luo_abi_field vfio_pci_device_fields[] = {
 	LUO_ABI_FIELDS(struct luo_vfio_pci_device, pci_token, iommu_token),
 	LUO_ABI_FLAGS(struct luo_vfio_pci_device, flags,
-		      LUO_VFIO_PCI_RESET_WORKS | LUO_VFIO_PCI_MASKS_INTX |
-		      LUO_VFIO_PCI_NO_INTX | LUO_VFIO_PCI_NEEDS_RESET |
+		      LUO_VFIO_PCI_MASKS_INTX | LUO_VFIO_PCI_NO_INTX |
+		      LUO_VFIO_PCI_NEEDS_RESET |
 		      LUO_VFIO_PCI_NOINTXMASK | LUO_VFIO_PCI_DISABLE_IDLE_D3 |
 		      LUO_VFIO_PCI_DISABLE_VGA | LUO_VFIO_PCI_MSIX |
 		      LUO_VFIO_PCI_MSI, LUO_ABI_ALWAYS),

@@ -35,11 +35,10 @@ enum luo_vfio_pci_record {
 /**
  * enum luo_vfio_pci_flags - properties of the virtual device
  *
- * They are found out by resetting the device or by disabling its interrupt, which
- * is not possible while it is running. Those in quotes are module parameters: they
+ * They are found out by disabling its interrupt, which is not possible while the
+ * device is running, or are decisions of the previous kernel. Those in quotes are module parameters: they
  * may differ in the next kernel, but those of an open device do not change.
  *
- * @LUO_VFIO_PCI_RESET_WORKS: The device supports a function reset.
  * @LUO_VFIO_PCI_MASKS_INTX: INTx can be masked, and its status can be read.
  * @LUO_VFIO_PCI_NO_INTX: INTx does not work and is hidden.
  * @LUO_VFIO_PCI_NEEDS_RESET: The device was not reset after its last use.
@@ -55,7 +54,6 @@ enum luo_vfio_pci_record {
  *                    the reader signals each vector once when the user has done that.
  */
 enum luo_vfio_pci_flags {
-	LUO_VFIO_PCI_RESET_WORKS	= 1 << 0,
 	LUO_VFIO_PCI_MASKS_INTX		= 1 << 1,
 	LUO_VFIO_PCI_NO_INTX		= 1 << 2,
 	LUO_VFIO_PCI_NEEDS_RESET	= 1 << 3,

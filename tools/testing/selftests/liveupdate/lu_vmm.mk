@@ -14,7 +14,7 @@ LU_PROGS := $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 	$(OUTPUT)/lu_was_reset $(OUTPUT)/lu_abandon $(OUTPUT)/lu_beside $(OUTPUT)/lu_cost $(OUTPUT)/lu_irqs \
 	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_query $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
 	$(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
-	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell $(OUTPUT)/lu_selftest
+	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell $(OUTPUT)/lu_pin $(OUTPUT)/lu_selftest
 
 LU_LD ?= $(CROSS_COMPILE)ld
 LU_OBJCOPY ?= $(CROSS_COMPILE)objcopy
@@ -36,7 +36,7 @@ TEST_GEN_FILES += $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 	$(OUTPUT)/lu_was_reset $(OUTPUT)/lu_abandon $(OUTPUT)/lu_beside $(OUTPUT)/lu_cost $(OUTPUT)/lu_irqs \
 	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_query $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
 	$(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
-	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell
+	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell $(OUTPUT)/lu_pin
 EXTRA_CLEAN += $(LU_OUTPUT) $(OUTPUT)/lu_selftest
 
 all: $(LU_PROGS)

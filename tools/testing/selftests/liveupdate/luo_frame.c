@@ -51,6 +51,11 @@ static void insert_module(const char *parameters)
 	close(fd);
 }
 
+static int remove_module(void)
+{
+	return syscall(SYS_delete_module, "liveupdate_file", O_NONBLOCK);
+}
+
 static void set_parameter(const char *name, const char *value)
 {
 	char path[128];
@@ -675,7 +680,7 @@ static void lookup_after(void)
 {
 	int session;
 
-	set_plan(13);
+	set_plan(14);
 	insert_module("");
 	session = get_session("lookup");
 	mark_log();
@@ -693,10 +698,13 @@ static void lookup_after(void)
 	result_is(luo_session_retrieve_fd(session, 10), -ELOOP,
 		  "files that need each other fail");
 	result_log("both", "need l2 -40\nneed l1 -40\n");
-	result_is(luo_session_retrieve_fd(session, 40), -ELOOP,
-		  "and so does a long row of them");
+	result_is(luo_session_retrieve_fd(session, 40), -EAGAIN,
+		  "a long row of them must wait");
 	result(luo_session_retrieve_fd(session, 49) >= 0,
 	       "the end of which can be had");
+	result(luo_session_retrieve_fd(session, 45) >= 0 &&
+	       luo_session_retrieve_fd(session, 40) >= 0,
+	       "and so the others, from the end of the row");
 	result_is(luo_session_retrieve_fd(session, 30), -ENOENT,
 		  "a token that does not exist is not found");
 	result_is(luo_session_retrieve_fd(session, 21), -EAGAIN,
@@ -864,6 +872,7 @@ static void finish_after(void)
 		  "a device that cannot be stopped holds the session, too");
 	result_log("all others are stopped, and nothing is finished",
 		   "can_finish taken 1\ncan_finish used 1\n"
+		   "retrieve shared0 100 0\nretrieve shared1 101 0\n"
 		   "quiesce closed -5\nquiesce failed -5\n"
 		   "quiesce untouched -5\n");
 	close(session);
@@ -883,8 +892,7 @@ static void finish_after(void)
 		   "finish used taken\nfinish taken taken\n"
 		   "finish closed given-up\nfinish failed failed\n"
 		   "finish untouched untouched\n"
-		   "retrieve shared1 101 0\nfinish shared1\n"
-		   "retrieve shared0 100 0\nfinish shared0\n");
+		   "finish shared1\nfinish shared0\n");
 	result(lu_memstat_pinned() == pinned - 1,
 	       "memory that was retrieved is released");
 	result(lu_memstat_free_kib() > free + MEMORY_KIB / 2,
@@ -912,7 +920,7 @@ static void shared_after(void)
 {
 	int session;
 
-	set_plan(5);
+	set_plan(7);
 	insert_module("");
 	session = get_session("one");
 	mark_log();
@@ -921,18 +929,82 @@ static void shared_after(void)
 	result_log("and the shared state waits for the other file",
 		   "quiesce a 0\nfinish a untouched\n");
 	close(session);
-	result(!syscall(SYS_delete_module, "liveupdate_file", O_NONBLOCK),
-	       "the module can be unloaded in between");
+	result(!remove_module(), "the module can be unloaded in between");
 
-	/* One object cannot be retrieved, one the last kernel did not have. */
-	insert_module("nflbs=3 flb_retrieve_err=5");
+	/* One object is not available yet, one the last kernel did not have. */
+	insert_module("nflbs=3 flb_retrieve_err=11");
 	session = get_session("two");
+	mark_log();
+	result_is(luo_session_finish(session), -EAGAIN,
+		  "shared state that is not available yet holds the session");
+	result_log("and nothing of it is finished",
+		   "retrieve shared0 100 0\nretrieve shared1 101 -11\n");
+
+	/* Now it cannot be retrieved at all. */
+	set_parameter("flb_retrieve_err", "5");
 	mark_log();
 	result_is(luo_session_finish(session), 0,
 		  "the other session can be finished, too");
 	result_log("shared state is released, or was by the retrieve that failed",
-		   "quiesce b 0\nfinish b untouched\nretrieve shared1 101 -5\n"
-		   "retrieve shared0 100 0\nfinish shared0\n");
+		   "retrieve shared1 101 -5\nquiesce b 0\n"
+		   "finish b untouched\nfinish shared0\n");
+	ksft_finished();
+}
+
+/* --- tags: how long they are listed */
+
+#define TEST_TAG	"/sys/kernel/liveupdate/tags/liveupdate-test-shared-1"
+
+static void unload_with_blob(void)
+{
+	int fd = new_file("blob");
+
+	must_command(fd, "blob");
+	close(fd);
+	if (remove_module())
+		fail_exit("cannot unload the module");
+}
+
+static bool tag_is_gone(void)
+{
+	return access(TEST_TAG, F_OK) && errno == ENOENT;
+}
+
+static pid_t start_reader(void)
+{
+	pid_t pid = fork();
+	char byte;
+	int fd;
+
+	while (!pid) {
+		fd = open(TEST_TAG "/needs", O_RDONLY);
+		if (fd >= 0 && read(fd, &byte, 1) < 0 && errno != ENODEV)
+			exit(1);
+		close(fd);
+	}
+	return pid;
+}
+
+static void tags_before(void)
+{
+	int status, left = 0;
+	pid_t reader;
+
+	set_plan(3);
+	result(!access(TEST_TAG, F_OK), "a tag is listed with its handler");
+	unload_with_blob();
+	result(tag_is_gone(),
+	       "until no blob is written under it any more");
+
+	reader = start_reader();
+	for (int i = 0; i < 50; i++) {
+		insert_module("");
+		unload_with_blob();
+		left += !tag_is_gone();
+	}
+	kill(reader, SIGKILL);
+	waitpid(reader, &status, 0);
+	result(!left && WIFSIGNALED(status), "also while it is being read");
 	ksft_finished();
 }
 
@@ -952,6 +1024,7 @@ static const struct {
 	{ "lookup", lookup_before, lookup_after },
 	{ "finish", finish_before, finish_after },
 	{ "shared", shared_before, shared_after },
+	{ "tags", tags_before, tags_before },
 };
 
 int main(int argc, char *argv[])

@@ -2,20 +2,24 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Check whether the formats of serialized data have changed: compares the debug
-# information of a kernel with the description that is checked in beside this script.
+# information of a kernel with the description that is checked in beside this script,
+# and the assertions of the layout files with the headers.
 #
 #	abi-check.sh check KBUILD_OUTPUT	fails on any difference
 #	abi-check.sh update KBUILD_OUTPUT	takes over what was appended, no more
 #	abi-check.sh create KBUILD_OUTPUT	describes what has no description yet
 #	abi-check.sh selftest KBUILD_OUTPUT	is each kind of change caught?
 #
-# LUO_ABI_DIR is where the descriptions are, if not here.
+# Nothing of a format is written by hand but its header: update and create write the
+# descriptions and the assertions. The kernel need not build for that, but must have
+# been built before. LUO_ABI_TOP is the tree to write to, if not this one.
 
 set -euo pipefail
 
 HERE=$(cd "$(dirname "$0")" && pwd -P)
 SOURCE=$(cd "$HERE/../../../../.." && pwd -P)
-DIR=${LUO_ABI_DIR:-$HERE}
+TOP=${LUO_ABI_TOP:-$SOURCE}
+DIR=$TOP/${HERE#"$SOURCE"/}
 WORK=$(mktemp -d)
 trap 'rm -rf "$WORK"' EXIT
 
@@ -38,7 +42,8 @@ done
 each_layout() { sed '/^$/d' <<<"$LAYOUTS"; }
 
 # describe LAYOUT "HEADER..." OUT [INCLUDE-DIR]: as the kernel compiles it. With
-# a directory, headers are looked for there first and may break the assertions.
+# a directory, headers are looked for there first. The assertions may be broken: they
+# are compared by themselves.
 describe()
 {
 	local layout=$1 headers=$2 out=$3 overlay=${4-} header command dir
@@ -48,7 +53,7 @@ describe()
 	command=$(sed -n 's/^savedcmd_[^ ]* := //p' "$cmd" | sed -E '
 		s/ ;.*//; s/-Wp,-MMD,[^ ]* //; s/ -o [^ ]*\.o / /
 		s|[^ ]*/'"${layout##*/}"'\.c||')
-	[ -z "$overlay" ] || command=${command/gcc /gcc -I$overlay -D\'_Static_assert(...)=\' }
+	command=${command/gcc /gcc ${overlay:+-I$overlay }-D\'_Static_assert(...)=\' }
 
 	{
 		echo "#include \"$SOURCE/$layout.c\""
@@ -63,6 +68,75 @@ describe()
 		die "$layout.c does not compile by itself."
 	abidw --no-show-locs --no-corpus-path --no-comp-dir-path \
 		"$WORK/describe.o" | sed -E "s| path='[^']*'||" >"$out"
+}
+
+# print_assertions HEADER: the statements of a program that prints them. Numbers are
+# hexadecimal where the header has a #define or flags.
+print_assertions()
+{
+	# A value may stand in two lines.
+	sed -E ':more; /\|$/ { N; s/\n[ \t]*/ /; b more }' "$1" | awk '
+	function say(what, value, hex) {
+		printf "say(\"%s\", %s, %d);\n", what, value, hex
+	}
+	/^#define LUO_[A-Z0-9_]+[ \t]/ {
+		if (/"/)
+			printf "say_text(\"%s\", %s);\n", $2, $2
+		else
+			say($2, $2, 1)
+		print "gap = 1;"
+	}
+	/^(enum|struct) luo_[a-z0-9_]+ \{$/ { type = $1 " " $2 }
+	/^struct luo_[a-z0-9_]+ \{$/ {
+		say("sizeof(" type ")", "sizeof(" type ")", 0)
+	}
+	/^\}/ { type = ""; print "gap = 1;" }
+	type ~ /^struct/ && /;$/ {
+		sub(/(\[.*)?;$/, "", $NF)
+		field = "(" type ", " $NF ")"
+		say("offsetof" field, "offsetof" field, 0)
+		say("sizeof_field" field, "sizeof_field" field, 0)
+	}
+	type ~ /^enum/ && /^\tLUO_[A-Z0-9_]+[ \t]*= / {
+		say($1, $1, /0x|<<|\|/)
+	}'
+}
+
+# assertions LAYOUT "HEADER...": the layout file as it has to be, with its own head.
+assertions()
+{
+	local header
+
+	{
+		cat <<-'EOF'
+		#include <stddef.h>
+		#include <stdio.h>
+		#define sizeof_field(type, field) sizeof(((type *)0)->field)
+		static int gap;
+		static void begin(void) { if (gap) puts(""); gap = 0; }
+		static void say(const char *what, unsigned long long value, int hex)
+		{
+			begin();
+			printf(hex && value > 9 ? "static_assert(%s == 0x%llx);\n" :
+				"static_assert(%s == %llu);\n", what, value);
+		}
+		static void say_text(const char *what, const char *text)
+		{
+			begin();
+			printf("static_assert(!__builtin_strcmp(%s, \"%s\"));\n", what, text);
+		}
+		EOF
+		printf '#include <linux/luo/%s.h>\n' $2
+		echo 'int main(void) {'
+		for header in $2; do
+			print_assertions "$SOURCE/include/uapi/linux/luo/$header.h"
+		done
+		echo 'return 0; }'
+	} >"$WORK/assertions.c"
+	gcc -w -idirafter "$SOURCE/include/uapi" -o "$WORK/assertions" \
+		"$WORK/assertions.c" || die "the headers of $1.c do not compile."
+	sed -n '/^static_assert/q; p' "$SOURCE/$1.c"
+	"$WORK/assertions"
 }
 
 # What abidiff says of an append, and nothing else, line by line.
@@ -97,6 +171,20 @@ compare()
 	cat "$WORK/report"
 	only_appended "$WORK/report" && return 1
 	return 2
+}
+
+# asserts LAYOUT "HEADER...": is everything asserted, and nothing else?
+asserts()
+{
+	assertions "$1" "$2" | diff "$SOURCE/$1.c" - >"$WORK/said"
+}
+
+# write_down LAYOUT "HEADER...": what describe() has left in new.abi, and the assertions.
+write_down()
+{
+	cp "$WORK/new.abi" "$DIR/${1##*/}.abi"
+	assertions "$1" "$2" >"$WORK/layout.c"
+	cmp -s "$WORK/layout.c" "$TOP/$1.c" || cp "$WORK/layout.c" "$TOP/$1.c"
 }
 
 # A header that is in no layout, or a type that is written in another way than
@@ -140,6 +228,14 @@ check()
 		*) echo "not ok $n - ${layout##*/}: changed, which no older kernel knows" ;;
 		esac
 		[ $status = 0 ] || bad=1
+		n=$((n + 1))
+		if asserts "$layout" "$headers"; then
+			echo "ok $n - ${layout##*/}: asserted"
+		else
+			sed 's/^/# /' "$WORK/said"
+			echo "not ok $n - ${layout##*/}: not asserted, abi-update is missing"
+			bad=1
+		fi
 	done < <(each_layout)
 	echo "1..$n"
 	return $bad
@@ -155,7 +251,9 @@ update()
 		compare "$layout" "$WORK/new.abi" || status=$?
 		[ $status != 2 ] ||
 			die "${layout##*/}: this is not an append, and will not be described."
-		[ $status = 0 ] || cp "$WORK/new.abi" "$DIR/${layout##*/}.abi"
+		[ $status != 0 ] || asserts "$layout" "$headers" ||
+			status=1
+		[ $status = 0 ] || write_down "$layout" "$headers"
 	done < <(each_layout)
 }
 
@@ -166,7 +264,7 @@ create()
 	while read -r layout headers; do
 		[ ! -e "$DIR/${layout##*/}.abi" ] || continue
 		describe "$layout" "$headers" "$WORK/new.abi"
-		cp "$WORK/new.abi" "$DIR/${layout##*/}.abi"
+		write_down "$layout" "$headers"
 	done < <(each_layout)
 }
 
