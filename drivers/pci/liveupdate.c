@@ -159,8 +159,8 @@ int pci_liveupdate_veto(struct pci_dev *dev, const char *what)
 {
 	if (!pci_liveupdate_preserved(dev))
 		return 0;
-	pci_info_ratelimited(dev, "not %s: preserved for live update, close or finish its session first\n",
-			     what);
+	pci_info(dev, "not %s: preserved for live update, close or finish its session first\n",
+		 what);
 
 	return -EBUSY;
 }

@@ -223,13 +223,12 @@ static bool pci_wire_bar_is_wide(const struct luo_pci_bar *bar)
 
 static bool pci_wire_bar_is_valid(const struct luo_pci_bar *bar)
 {
-	u64 smallest, type, limit = bar->width == 64 ? 0 : 1ULL << 32;
+	bool wide = bar->width == 64;
+	u64 smallest, type, limit = wide ? 0 : 1ULL << 32;
 
 	smallest = pci_wire_bar_smallest(bar, &type);
 	if (!is_power_of_2(bar->size) || bar->size < smallest ||
-	    (limit && bar->size >= limit))
-		return false;
-	if (pci_wire_bar_is_wide(bar) == (bar->width == 32))
+	    (limit && bar->size >= limit) || pci_wire_bar_is_wide(bar) != wide)
 		return false;
 
 	return !(bar->value & ~type & (bar->size - 1)) &&
