@@ -433,8 +433,10 @@ static void *read_rom(void *unused)
 	return unused;
 }
 
+#define MOMENTS	100
+
 /* Until @reason is seen while @run runs. */
-static bool seen_during(void *(*run)(void *), uint32_t reason)
+static bool seen_in_moment(void *(*run)(void *), uint32_t reason)
 {
 	pthread_t thread;
 	bool seen = false;
@@ -446,6 +448,14 @@ static bool seen_during(void *(*run)(void *), uint32_t reason)
 		seen = query().reason == reason;
 	pthread_join(thread, NULL);
 	return seen;
+}
+
+static bool seen_during(void *(*run)(void *), uint32_t reason)
+{
+	for (int i = 0; i < MOMENTS; i++)
+		if (seen_in_moment(run, reason))
+			return true;
+	return false;
 }
 
 static void short_moments(void)
