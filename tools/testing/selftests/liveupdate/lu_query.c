@@ -433,8 +433,10 @@ static void *read_rom(void *unused)
 	return unused;
 }
 
+#define MOMENTS	100
+
 /* Until @reason is seen while @run runs. */
-static bool seen_during(void *(*run)(void *), uint32_t reason)
+static bool seen_in_moment(void *(*run)(void *), uint32_t reason)
 {
 	pthread_t thread;
 	bool seen = false;
@@ -446,6 +448,14 @@ static bool seen_during(void *(*run)(void *), uint32_t reason)
 		seen = query().reason == reason;
 	pthread_join(thread, NULL);
 	return seen;
+}
+
+static bool seen_during(void *(*run)(void *), uint32_t reason)
+{
+	for (int i = 0; i < MOMENTS; i++)
+		if (seen_in_moment(run, reason))
+			return true;
+	return false;
 }
 
 static void short_moments(void)
@@ -527,9 +537,21 @@ static void refuse(void)
 
 /* --- an update ------------------------------------------------------------ */
 
-/* As firmware, or a hot plug, that has not given it an address. */
+static bool has_rom_address(void)
+{
+	uint8_t config[LU_PCI_CONFIG_SIZE];
+
+	lu_pci_read_config(bdf, config);
+	return config[PCI_ROM_ADDRESS + 2] || config[PCI_ROM_ADDRESS + 3];
+}
+
+/*
+ * As firmware, or a hot plug, that has not given it an address. Without a driver,
+ * which would restore it when it resumes the device.
+ */
 static void clear_rom_bar(void)
 {
+	lu_write_text(bdf, "driver/unbind", bdf);
 	lu_pci_write_word(bdf, PCI_ROM_ADDRESS, 0);
 	lu_pci_write_word(bdf, PCI_ROM_ADDRESS + 2, 0);
 }
@@ -545,13 +567,16 @@ static void preserve_it(void)
 	int session;
 
 	ksft_set_plan(1);
-	lu_pci_bind_vfio(bdf);
 	clear_rom_bar();
 	open_device();
+	if (has_rom_address())
+		lu_die("its ROM has an address when it is opened");
 	attach(true);
 	lu_vfio_map_memory(&device, memory, MEMORY_SIZE, MEMORY_IOVA);
 	lu_vfio_set_command(&device, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	read_rom(NULL);
+	if (!has_rom_address())
+		lu_die("its ROM was read and has no address");
 	lu_vfio_read_config(&device, config_of(memory), LU_PCI_CONFIG_SIZE);
 	session = lu_new_session(luo, SESSION);
 	must(preserve(session), "preserve the device");
