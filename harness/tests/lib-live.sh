@@ -51,7 +51,6 @@ uninterrupted()
 	expect memory_moved == 0
 	expect interrupts.delivered '>' 0
 	expect interrupts.lost == 0
-	expect interrupts.spurious == 0
 	untouched
 }
 

@@ -34,7 +34,7 @@
 #define APIC_INITIAL_COUNT	0x380u
 #define APIC_DIVIDE		0x3e0u
 #define APIC_DIVIDE_BY_1	0xbu
-#define TICK			5000000u
+#define TICK			10000000u
 
 #define VECTOR_SPURIOUS		0xffu
 

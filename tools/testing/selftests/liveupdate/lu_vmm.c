@@ -560,11 +560,16 @@ static void check_chain(struct vmm *v)
 				 "the guest continues the same chain\n");
 }
 
-/* Two test results. */
+/* Three test results. */
 static void report_guest(struct vmm *v)
 {
+	struct lu_guest_control now;
+
 	ksft_test_result(catch_up(v) && heart_beats(v),
 			 "the guest runs on in the new kernel\n");
+	now = lu_vm_read_control(v->ram);
+	ksft_test_result(no_message_without_frame(v->state, &now),
+			 "no interrupt was invented\n");
 	check_chain(v);
 }
 
@@ -644,7 +649,7 @@ static void stage_2_with_device(struct vmm *v)
 	await_observer("adopted");
 	continue_interrupts(v);
 
-	begin_report(15 + (v->opt.flat_kib >= 0) + (v->opt.frees_kib >= 0));
+	begin_report(16 + (v->opt.flat_kib >= 0) + (v->opt.frees_kib >= 0));
 	know_device(v);
 	tell_all_configs(v);
 	report_memory(v);
@@ -678,7 +683,7 @@ static void stage_2(struct vmm *v)
 	session = retrieve_vm(v);
 	continue_without_device(v);
 
-	begin_report(10);
+	begin_report(11);
 	know_device(v);
 	/* Before anything here touches device or path. */
 	tell_all_configs(v);

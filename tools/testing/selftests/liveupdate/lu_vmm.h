@@ -112,6 +112,10 @@ bool content_good(const struct lu_guest_control *c);
 bool chains_continue(struct vmm *v, const struct lu_guest_control *old,
 		     const struct lu_guest_control *now);
 
+/* Messages of MSI-X: one that was pending when @state was saved, or that had a frame. */
+bool no_message_without_frame(const struct lu_state *state,
+			      const struct lu_guest_control *now);
+
 /* The guest's control page, from when it was stopped until it ran again. */
 bool diary_untouched(struct vmm *v);
 

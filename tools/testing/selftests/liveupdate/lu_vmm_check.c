@@ -49,6 +49,32 @@ bool chains_continue(struct vmm *v, const struct lu_guest_control *old,
 	return true;
 }
 
+/* Intel SDM volume 3, "Interrupt Acceptance for Fixed Interrupts" */
+static bool is_requested(const struct kvm_lapic_state *apic, uint32_t vector)
+{
+	return apic->regs[0x200 + vector / 32 * 0x10 + vector % 32 / 8] &
+	       1 << vector % 8;
+}
+
+bool no_message_without_frame(const struct lu_state *state,
+			      const struct lu_guest_control *now)
+{
+	const struct lu_guest_control *old = &state->control;
+	uint32_t q, more;
+
+	for (q = 0; q < LU_QUEUES; q++) {
+		more = now->queue[q].interrupts - old->queue[q].interrupts;
+		if (old->mode != LU_MSIX || now->queue[q].frames != old->queue[q].frames)
+			continue;
+		if (more && !is_requested(&state->vcpu.lapic, LU_VECTOR_QUEUE + q)) {
+			ksft_print_msg("queue %u has no new frame and interrupted %u times\n",
+				       q, more);
+			return false;
+		}
+	}
+	return true;
+}
+
 bool diary_untouched(struct vmm *v)
 {
 	return !memcmp(&v->found.control, &v->state->control,
