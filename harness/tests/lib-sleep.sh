@@ -5,6 +5,7 @@ root_port rp0
 traffic rp0
 last_events
 at_each user_space 'quiet 0 2'
+at_each user_space 'quiet 3 1'
 
 # sleep_through UPDATES [OPTION...]: of stage 1, and --held of all.
 sleep_through()
