@@ -137,7 +137,7 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 		if (lu && !dev->subordinate && pci_writes_allowed(&lu->block))
 			return false;
 	}
-	/* A guest can make its VMM try this as often as it likes. */
+	/* A guest can trigger this through its VMM at any rate. */
 	pci_info_ratelimited(dev, "not reset: preserved for live update, close or finish its session first\n");
 
 	return true;

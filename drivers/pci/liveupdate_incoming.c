@@ -800,7 +800,7 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 
 /*
  * Return: true if a function below @bridge is not part of the update. The bridges
- * above a function are not freed meanwhile: pci_liveupdate_remove() needs the lock.
+ * above a function are not freed: pci_liveupdate_remove() takes the lock.
  */
 static bool pci_liveupdate_has_others(struct pci_liveupdate *bridge)
 {

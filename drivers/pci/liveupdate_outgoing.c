@@ -649,7 +649,7 @@ void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by)
 		    !pci_liveupdate_is_below(lu->dev, top))
 			continue;
 		lu->reason = "it was reset after it was preserved";
-		pci_warn(lu->dev, "live update: not preserved any longer: it is being reset; close its session, then preserve it again\n");
+		pci_warn(lu->dev, "live update: its preservation has failed, because it is being reset; close its session, then preserve it again\n");
 	}
 }
 
@@ -783,7 +783,7 @@ static void pci_liveupdate_thaw(void)
 		pci_unblock_writes(&lu->block);
 		WRITE_ONCE(lu->dev->liveupdate_frozen, false);
 		lu->state = PCI_LIVEUPDATE_OUTGOING;
-		/* It may have been disabled meanwhile. */
+		/* PTM may have been disabled while writes were blocked. */
 		if (lu->ptm)
 			pci_ptm_reconcile(lu->dev);
 	}

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What only somebody outside of the machine can do, each when a phase begins:
- * commands of QEMU's human monitor, ringing a doorbell, and sending nothing more to
- * one of the device's queues.
+ * commands of QEMU's human monitor, ringing a doorbell, and pausing one of the
+ * device's queues.
  */
 #include <string.h>
 
 #include "observe.h"
 
 #define RING	"doorbell "
-#define QUIET	"quiet "
+#define PAUSE	"pause "
 
 static bool named(const char *text, size_t len, enum phase phase)
 {
@@ -49,9 +49,9 @@ static const char *do_own(struct observe *o, const char *command, bool *own)
 		snprintf(args, sizeof(args), "%s", command + strlen(RING));
 		return doorbell_ring(&o->doorbell, args);
 	}
-	if (!strncmp(command, QUIET, strlen(QUIET))) {
-		snprintf(args, sizeof(args), "%s", command + strlen(QUIET));
-		return frames_quiet(&o->frames, args);
+	if (!strncmp(command, PAUSE, strlen(PAUSE))) {
+		snprintf(args, sizeof(args), "%s", command + strlen(PAUSE));
+		return frames_pause(&o->frames, args);
 	}
 	*own = false;
 	return NULL;

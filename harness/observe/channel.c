@@ -94,12 +94,12 @@ static const char *on_frames(struct observe *o, char *args)
 {
 	if (!strcmp(args, "start"))
 		return frames_start(&o->frames, now_ns());
-	if (!strcmp(args, "loud")) {
-		frames_loud(&o->frames);
+	if (!strcmp(args, "resume")) {
+		frames_resume(&o->frames);
 		return NULL;
 	}
 	if (strcmp(args, "stop"))
-		return "it must read 'frames start', 'frames loud' or 'frames stop'";
+		return "it must read 'frames start', 'frames resume' or 'frames stop'";
 	frames_stop(&o->frames, now_ns());
 	return NULL;
 }

@@ -25,7 +25,7 @@
 /* A frame being written has a wrong sum for less than this. */
 #define TORN_NS		(5 * NSEC_PER_MSEC)
 /* After this long without an arrival what is under way will not come. */
-#define QUIET_NS	(300 * NSEC_PER_MSEC)
+#define PAUSE_NS	(300 * NSEC_PER_MSEC)
 
 void frames_open(struct frames *f)
 {
@@ -89,31 +89,31 @@ void frames_stop(struct frames *f, uint64_t now)
 }
 
 /* QUEUE, or QUEUE FRAMES. Returns what is wrong with it, or NULL. */
-const char *frames_quiet(struct frames *f, char *args)
+const char *frames_pause(struct frames *f, char *args)
 {
 	char *rest = NULL, *first = strtok_r(args, " ", &rest);
 	uint64_t queue, left = 0;
 
 	if (!parse_u64(first, &queue) || (*rest && !parse_u64(rest, &left)))
-		return "it must read 'quiet QUEUE' or 'quiet QUEUE FRAMES'";
+		return "it must read 'pause QUEUE' or 'pause QUEUE FRAMES'";
 	if (queue >= f->queues)
 		return "there is no such queue";
-	f->queue[queue].quiet = true;
+	f->queue[queue].paused = true;
 	f->queue[queue].left = left;
 	return NULL;
 }
 
-void frames_loud(struct frames *f)
+void frames_resume(struct frames *f)
 {
 	uint32_t q;
 
 	for (q = 0; q < f->queues; q++)
-		f->queue[q].quiet = false;
+		f->queue[q].paused = false;
 }
 
-static bool is_quiet(const struct queue *q)
+static bool is_paused(const struct queue *q)
 {
-	return q->quiet && !q->left;
+	return q->paused && !q->left;
 }
 
 /* False when nothing is to be sent to any. */
@@ -122,7 +122,7 @@ bool choose_queue(struct frames *f)
 	uint32_t tries;
 
 	for (tries = 0; tries < f->queues; tries++) {
-		if (!is_quiet(&f->queue[f->next_queue]))
+		if (!is_paused(&f->queue[f->next_queue]))
 			return true;
 		f->next_queue = (f->next_queue + 1) % f->queues;
 	}
@@ -160,7 +160,7 @@ void frame_was_sent(struct frames *f, uint64_t now)
 	struct queue *q = &f->queue[f->next_queue];
 
 	frames_accepted(f, f->next_queue, now);
-	if (q->quiet)
+	if (q->paused)
 		q->left--;
 	f->next_queue = (f->next_queue + 1) % f->queues;
 }
@@ -324,7 +324,7 @@ bool frames_settled(const struct frames *f, uint64_t now)
 		return true;
 	if (last < f->stop_ns)
 		last = f->stop_ns;
-	return now - last > QUIET_NS;
+	return now - last > PAUSE_NS;
 }
 
 void frames_write(const struct frames *f, const struct phases *p)

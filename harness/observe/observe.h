@@ -137,7 +137,7 @@ struct queue {
 	uint32_t max_landed_seq;
 	size_t landed;
 	uint32_t chain;		/* over all that landed */
-	bool quiet;		/* nothing is sent there ... */
+	bool paused;		/* nothing is sent there ... */
 	unsigned int left;	/* ... after so many more */
 };
 
@@ -171,8 +171,8 @@ struct frames {
 void frames_open(struct frames *f);
 const char *frames_ring(struct frames *f, uint64_t slots, uint64_t size,
 			uint64_t offset, uint64_t queues);
-const char *frames_quiet(struct frames *f, char *args);
-void frames_loud(struct frames *f);
+const char *frames_pause(struct frames *f, char *args);
+void frames_resume(struct frames *f);
 bool choose_queue(struct frames *f);
 void frame_was_sent(struct frames *f, uint64_t now);
 const char *frames_start(struct frames *f, uint64_t now);
@@ -502,7 +502,7 @@ void channel_answer(struct observe *o);
 /* What is done to the machine from outside, and when. */
 struct act {
 	enum phase phase;
-	/* "doorbell VECTOR", "quiet QUEUE", or of QEMU's human monitor. */
+	/* "doorbell VECTOR", "pause QUEUE", or of QEMU's human monitor. */
 	const char *command;
 	bool each;		/* not only the first time */
 	unsigned int times;	/* it was done */

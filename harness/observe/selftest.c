@@ -344,12 +344,12 @@ static void test_frames(void)
 	same(f.info[26].landed_ns, ms(2500), "the time of an arrival");
 }
 
-static const char *quiet(struct frames *f, const char *args)
+static const char *pause_queue(struct frames *f, const char *args)
 {
 	char copy[64];
 
 	snprintf(copy, sizeof(copy), "%s", args);
-	return frames_quiet(f, copy);
+	return frames_pause(f, copy);
 }
 
 static void test_queues(void)
@@ -380,14 +380,14 @@ static void test_queues(void)
 	frames_watch(&f, ms(2001));
 	same(f.reordered, 1, "there is in a queue");
 
-	point(quiet(&f, "") && quiet(&f, "2") && quiet(&f, "1 x") && quiet(&f, "1 2 3"),
-	      "quiet: what cannot be is refused");
-	point(!quiet(&f, "0") && !quiet(&f, "1 1"), "queues fall silent");
+	point(pause_queue(&f, "") && pause_queue(&f, "2") && pause_queue(&f, "1 x") && pause_queue(&f, "1 2 3"),
+	      "pause: what cannot be is refused");
+	point(!pause_queue(&f, "0") && !pause_queue(&f, "1 1"), "queues are paused");
 	point(choose_queue(&f) && f.next_queue == 1, "the other one is sent to");
 	frame_was_sent(&f, ms(1007));
 	point(!choose_queue(&f), "nothing is sent after the last frame");
-	frames_loud(&f);
-	point(choose_queue(&f), "until all are loud again");
+	frames_resume(&f);
+	point(choose_queue(&f), "until they are resumed");
 }
 
 static struct gaps gaps_of(uint64_t adopted_ms, const uint64_t *at, size_t n)

@@ -100,7 +100,7 @@ END {
 	row("canary pages damaged", "canary_damaged")
 	row("interrupts that the guest took", "interrupts.delivered")
 	row("       lost", "interrupts.lost")
-	row("       that nobody sent", "interrupts.spurious")
+	row("       spurious", "interrupts.spurious")
 	row("guest: alive at the end", "guest.alive")
 	row("       saw every frame", "guest.content_ok")
 	row("       paused, ms", "guest_pause.ms", 1)

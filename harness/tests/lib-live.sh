@@ -4,7 +4,7 @@
 iommu none
 append vfio.enable_unsafe_noiommu_mode=1
 # The whole gap has to fit into the guest's ring of 1024, or it cannot be told whether
-# it continues its chain: while other queues are silent all frames are for the first.
+# it continues its chain: while other queues are paused all frames are for the first.
 case $FLAVOUR in
 kasan) rate 25 ;;
 debug) rate 50 ;;
@@ -29,9 +29,9 @@ live()
 # leaves it asleep. There is none for the last queue.
 last_events()
 {
-	at_each shutdown 'quiet 3'
-	at_each purgatory 'quiet 1 1'
-	at_each early_boot 'quiet 2 1'
+	at_each shutdown 'pause 3'
+	at_each purgatory 'pause 1 1'
+	at_each early_boot 'pause 2 1'
 }
 
 uninterrupted()

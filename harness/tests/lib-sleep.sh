@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-# Sourced after lib-vtd.sh by declarations of runs in which every queue falls silent
-# within the gap.
+# Sourced after lib-vtd.sh by declarations of runs in which every queue gets its last
+# frame in the gap.
 root_port rp0
 traffic rp0
 last_events
-at_each user_space 'quiet 0 2'
-at_each user_space 'quiet 3 1'
+at_each user_space 'pause 0 2'
+at_each user_space 'pause 3 1'
 
 # sleep_through UPDATES [OPTION...]: of stage 1, and --held of all.
 sleep_through()

@@ -36,8 +36,9 @@ enum luo_vfio_pci_record {
  * enum luo_vfio_pci_flags - properties of the virtual device
  *
  * They are found out by disabling its interrupt, which is not possible while the
- * device is running, or are decisions of the previous kernel. Those in quotes are module parameters: they
- * may differ in the next kernel, but those of an open device do not change.
+ * device is running, or are decisions of the previous kernel. Those in quotes are
+ * module parameters: they may differ in the next kernel, but those of an open
+ * device do not change.
  *
  * @LUO_VFIO_PCI_MASKS_INTX: INTx can be masked, and its status can be read.
  * @LUO_VFIO_PCI_NO_INTX: INTx does not work and is hidden.

@@ -7,7 +7,7 @@
  *	lu_doorbell preserve [--irq HOW] BDF	arm all vectors, mask them, preserve it
  *	lu_doorbell finish [--irq HOW] BDF	set them up in the next kernel
  *
- *	lu_doorbell refused BDF			another file calls the update off
+ *	lu_doorbell refused BDF			another file aborts the update
  *
  *	--irq off	MSI-X is disabled for the kexec, not masked
  *	--irq late	it is not masked, which the kernel refuses
@@ -354,7 +354,7 @@ static void refused(int luo, const char *bdf)
 	lu_result_is(err, 0, "all files are preserved");
 	stop_interrupts();
 	ring_vector(MASKED);
-	lu_result_is(lu_try_kexec(), -EIO, "the update is called off when it is frozen");
+	lu_result_is(lu_try_kexec(), -EIO, "the update is aborted by the freeze of another file");
 	ring_vector(SAVED);
 	count_all(seen, 0);
 	ksft_test_result(!seen[MASKED] && !seen[SAVED], "its vectors are still masked\n");
@@ -362,11 +362,11 @@ static void refused(int luo, const char *bdf)
 		lu_die("MSI-X cannot be unmasked");
 	count_all(seen, 0);
 	ksft_test_result(seen[MASKED] == 1 && seen[SAVED] == 1 && !seen[SILENT],
-			 "what was sent meanwhile arrives once, and nothing else\n");
+			 "messages sent during the attempt arrive once, and no others\n");
 	ring_vector(MASKED);
 	ksft_test_result(seen_once(MASKED), "what is sent then arrives once\n");
 	stop_interrupts();
-	lu_result_is(lu_try_kexec(), -EIO, "the next attempt is called off, too");
+	lu_result_is(lu_try_kexec(), -EIO, "the next attempt is aborted, too");
 }
 
 /* --- the new kernel ---------------------------------------------------------- */

@@ -732,7 +732,7 @@ static void one_lost(int n)
 		lu_die("the session cannot be retrieved: %s",
 		       strerror(-session));
 	lu_result_is(luo_session_retrieve_fd(session, 0), -EIO,
-		     "the first is not given back");
+		     "the first is refused");
 	for (i = 1; i < n; i++) {
 		lu_vfio_take_over(&functions[i].vfio, functions[i].bdf,
 				  retrieve(session, i));

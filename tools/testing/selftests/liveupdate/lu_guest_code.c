@@ -4,7 +4,7 @@
  * diary of them.
  *
  * It sleeps until it is interrupted, and looks at a ring only after that ring's
- * interrupt: one that is lost leaves frames in the ring that nobody looks at.
+ * interrupt: frames whose interrupt is lost stay in the ring.
  *
  * Nothing it knows about the past is ever read back from the control page, but for
  * what its interrupt handlers count: it is on the stack and in registers.  So only

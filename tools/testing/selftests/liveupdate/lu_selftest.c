@@ -444,7 +444,7 @@ TEST_F(guest, sleeps_until_it_is_interrupted)
 	}
 }
 
-/* What was signaled when the guest did not run any more reaches it in the new VM. */
+/* An interrupt that arrives while the guest is stopped is delivered in the new VM. */
 TEST_F(guest, takes_its_interrupts_along)
 {
 	struct machine *m = &self->m;

@@ -69,7 +69,7 @@ static inline uint32_t lu_vm_vectors(enum lu_interrupts mode)
 
 /*
  * Has the device's vectors interrupt the guest: each of @events is signaled by vfio, or
- * whoever plays the device; KVM signals @resample when the guest has acknowledged INTx.
+ * by a test; KVM signals @resample when the guest has acknowledged INTx.
  * For a VM that continues it comes after lu_vm_load().
  */
 void lu_vm_connect(struct lu_vm *vm);

@@ -479,7 +479,7 @@ static void continue_without_device(struct vmm *v)
 	lu_vm_create(&v->vm, v->ram);
 	lu_vm_load(&v->vm, &v->state->vcpu);
 	lu_vm_connect(&v->vm);
-	/* Interrupts were lost, and nobody knows which. */
+	/* It is not known which interrupts were lost. */
 	for (q = 0; q < lu_vm_vectors(v->state->control.mode); q++)
 		lu_vm_signal(&v->vm, q);
 	start_and_await(v);
@@ -574,9 +574,9 @@ static void report_guest(struct vmm *v)
 	ksft_test_result(catch_up(v) && heart_beats(v),
 			 "the guest runs on in the new kernel\n");
 	now = lu_vm_read_control(v->ram);
-	/* Without the device the VMM has invented one for each. */
+	/* Without the device the VMM has signaled each once. */
 	ksft_test_result(!v->opt.device || no_message_without_frame(v->state, &now),
-			 "no interrupt was invented\n");
+			 "no queue without a frame has interrupted\n");
 	check_chain(v);
 }
 
@@ -662,8 +662,8 @@ static void stage_2_with_device(struct vmm *v)
 	report_memory(v);
 	report_device(v);
 	report_guest(v);
-	/* Nothing else woke up the guest for what the gap has left. */
-	tell("frames loud");
+	/* No later frame may wake up the guest for those of the gap. */
+	tell("frames resume");
 	ksft_test_result(no_blocked_writes(v),
 			 "no config write to it or to the bridges above was blocked\n");
 	free_kib = lu_memstat_free_kib();
