@@ -133,8 +133,8 @@ static bool is_rung(enum vector v)
  */
 static void begin_series(enum vector first, int interval_us)
 {
-	if (is_rung(first) && lu_channel_tell("doorbell %d %d %d", first,
-					 first + SERIES - 1, interval_us))
+	if (is_rung(first) &&
+	    lu_channel_tell("doorbell %d %d %d", first, first + SERIES - 1, interval_us))
 		lu_die_errno("the observer cannot be told to ring vectors");
 }
 

@@ -162,10 +162,13 @@ static void set_gate(uint32_t vector, handler handler)
 	gate[1] = (offset & 0xffff0000) | 0x8e00;
 }
 
-struct __attribute__((packed)) table {
+#pragma pack(push, 2)
+struct table {
 	uint16_t limit;
 	uint32_t base;
 };
+
+#pragma pack(pop)
 
 /* The segments that the VMM has loaded, as an interrupt loads its own. */
 static void set_up_tables(void)

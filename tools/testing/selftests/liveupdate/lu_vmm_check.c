@@ -85,7 +85,7 @@ void print_regs(const char *when, const struct lu_igb_regs *r)
 {
 	uint32_t q;
 
-	ksft_print_msg("device %s: command %#06x status %#010x rctl %#010x ims %#010x eims %#010x\n",
+	ksft_print_msg("device %s: command %#x status %#x rctl %#x ims %#x eims %#x\n",
 		       when, r->command, r->status, r->rctl, r->causes, r->vectors);
 	for (q = 0; q < LU_QUEUES; q++)
 		ksft_print_msg("device %s: ring %#010llx+%#x head %u tail %u control %#010x\n",
