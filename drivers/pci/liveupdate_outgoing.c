@@ -620,6 +620,21 @@ bool pci_liveupdate_is_outgoing(struct pci_dev *dev)
 EXPORT_SYMBOL_GPL(pci_liveupdate_is_outgoing);
 
 /**
+ * pci_liveupdate_has_failed - Check whether the preservation of a function has failed
+ * @dev: The function.
+ *
+ * Context: Sleeps.
+ * Return: true if others have reset it: its freeze will return -ESTALE.
+ */
+bool pci_liveupdate_has_failed(struct pci_dev *dev)
+{
+	guard(mutex)(&pci_liveupdate_lock);
+
+	return dev->liveupdate_out && dev->liveupdate_out->reason;
+}
+EXPORT_SYMBOL_GPL(pci_liveupdate_has_failed);
+
+/**
  * pci_liveupdate_was_lost - Note that preserved functions lose their state
  * @top: A function that is about to be reset, or a bridge: everything below it is.
  * @by:  The driver that resets its own functions, or NULL.
@@ -649,7 +664,7 @@ void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by)
 		    !pci_liveupdate_is_below(lu->dev, top))
 			continue;
 		lu->reason = "it was reset after it was preserved";
-		pci_warn(lu->dev, "live update: its preservation has failed, because it is being reset; close its session, then preserve it again\n");
+		pci_warn(lu->dev, "live update: its preservation has failed, because it is being reset; end its preservation, then preserve it again\n");
 	}
 }
 
@@ -704,7 +719,7 @@ static int pci_liveupdate_freeze_one(struct pci_liveupdate *lu)
 	int err;
 
 	if (lu->reason) {
-		pci_err(lu->dev, "live update: aborted: %s; close its session, then preserve it again\n",
+		pci_err(lu->dev, "live update: aborted: %s; end its preservation, then preserve it again\n",
 			lu->reason);
 		return -ESTALE;
 	}

@@ -55,6 +55,7 @@ void pci_liveupdate_unpreserve(struct pci_dev *dev);
 
 bool pci_liveupdate_is_on_path(struct pci_dev *dev, struct device *other);
 bool pci_liveupdate_is_outgoing(struct pci_dev *dev);
+bool pci_liveupdate_has_failed(struct pci_dev *dev);
 bool pci_liveupdate_is_incoming(struct pci_dev *dev);
 bool pci_liveupdate_is_running(struct pci_dev *dev);
 u64 pci_liveupdate_token_of(u64 handle);

@@ -144,34 +144,36 @@ static const struct {
 	int err;
 	const char *why;
 } vfio_pci_liveupdate_reasons[] = {
-	[VFIO_DEVICE_LIVEUPDATE_NOT_BOUND] = {
+	[VFIO_LIVEUPDATE_REASON_NOT_BOUND] = {
 		-EBUSY, "this file is not bound to an iommufd" },
-	[VFIO_DEVICE_LIVEUPDATE_NOT_ATTACHED] = {
+	[VFIO_LIVEUPDATE_REASON_NOT_ATTACHED] = {
 		-ENXIO, "it is not attached to an IO address space" },
-	[VFIO_DEVICE_LIVEUPDATE_VIRTUAL_FUNCTIONS] = {
+	[VFIO_LIVEUPDATE_REASON_VIRTUAL_FUNCTIONS] = {
 		-EBUSY, "its virtual functions are enabled" },
-	[VFIO_DEVICE_LIVEUPDATE_REGIONS] = {
+	[VFIO_LIVEUPDATE_REASON_REGIONS] = {
 		-EOPNOTSUPP, "it has VGA or vendor-specific regions" },
-	[VFIO_DEVICE_LIVEUPDATE_MIGRATION] = {
+	[VFIO_LIVEUPDATE_REASON_MIGRATION] = {
 		-EOPNOTSUPP, "it has a migration state" },
-	[VFIO_DEVICE_LIVEUPDATE_INTX] = {
+	[VFIO_LIVEUPDATE_REASON_INTX] = {
 		-EOPNOTSUPP, "its INTx cannot be masked" },
-	[VFIO_DEVICE_LIVEUPDATE_NOT_SAVED] = {
+	[VFIO_LIVEUPDATE_REASON_NOT_SAVED] = {
 		-EOPNOTSUPP, "its state at open was not saved" },
-	[VFIO_DEVICE_LIVEUPDATE_CONFIG_SIZE] = {
+	[VFIO_LIVEUPDATE_REASON_CONFIG_SIZE] = {
 		-EOPNOTSUPP, "its configuration space has neither 256 nor 4096 bytes" },
-	[VFIO_DEVICE_LIVEUPDATE_INTERRUPTS] = {
+	[VFIO_LIVEUPDATE_REASON_INTERRUPTS] = {
 		-EBUSY, "its interrupts are enabled and not masked, or cannot be" },
-	[VFIO_DEVICE_LIVEUPDATE_ROM] = {
+	[VFIO_LIVEUPDATE_REASON_ROM] = {
 		-EBUSY, "its ROM is being read" },
-	[VFIO_DEVICE_LIVEUPDATE_LOW_POWER] = {
+	[VFIO_LIVEUPDATE_REASON_LOW_POWER] = {
 		-EBUSY, "it is in a low power state" },
-	[VFIO_DEVICE_LIVEUPDATE_RESET] = {
+	[VFIO_LIVEUPDATE_REASON_RESET] = {
 		-EBUSY, "it is being accessed" },
-	[VFIO_DEVICE_LIVEUPDATE_DMA_BUFS] = {
+	[VFIO_LIVEUPDATE_REASON_DMA_BUFS] = {
 		-EBUSY, "its BARs are exported as dma-bufs" },
-	[VFIO_DEVICE_LIVEUPDATE_MEMORY] = {
+	[VFIO_LIVEUPDATE_REASON_MEMORY] = {
 		-EOPNOTSUPP, "memory is mapped for it that is not preserved" },
+	[VFIO_LIVEUPDATE_REASON_WAS_RESET] = {
+		-ESTALE, "it was reset after it was preserved" },
 };
 
 /* Return: why the device, which is bound, cannot be preserved, or 0. */
@@ -179,21 +181,21 @@ static u32 vfio_pci_liveupdate_unsupported(struct vfio_pci_core_device *vdev)
 {
 	/* They can be in its IOMMU group, but this is temporary. */
 	if (vdev->sriov_active)
-		return VFIO_DEVICE_LIVEUPDATE_VIRTUAL_FUNCTIONS;
+		return VFIO_LIVEUPDATE_REASON_VIRTUAL_FUNCTIONS;
 	if (vdev->has_vga || vdev->num_regions)
-		return VFIO_DEVICE_LIVEUPDATE_REGIONS;
+		return VFIO_LIVEUPDATE_REASON_REGIONS;
 	if (vdev->vdev.mig_ops || vdev->vdev.log_ops)
-		return VFIO_DEVICE_LIVEUPDATE_MIGRATION;
+		return VFIO_LIVEUPDATE_REASON_MIGRATION;
 	if (vdev->pdev->pin && !vdev->pci_2_3 && !vdev->nointx)
-		return VFIO_DEVICE_LIVEUPDATE_INTX;
+		return VFIO_LIVEUPDATE_REASON_INTX;
 	if (!vdev->pci_saved_state)
-		return VFIO_DEVICE_LIVEUPDATE_NOT_SAVED;
+		return VFIO_LIVEUPDATE_REASON_NOT_SAVED;
 	if (vdev->pdev->cfg_size != PCI_CFG_SPACE_SIZE &&
 	    vdev->pdev->cfg_size != PCI_CFG_SPACE_EXP_SIZE)
-		return VFIO_DEVICE_LIVEUPDATE_CONFIG_SIZE;
+		return VFIO_LIVEUPDATE_REASON_CONFIG_SIZE;
 	if (vfio_device_is_translated(&vdev->vdev) &&
 	    !vdev->vdev.iommufd_attached)
-		return VFIO_DEVICE_LIVEUPDATE_NOT_ATTACHED;
+		return VFIO_LIVEUPDATE_REASON_NOT_ATTACHED;
 
 	return 0;
 }
@@ -206,18 +208,18 @@ static u32 vfio_pci_liveupdate_busy(struct vfio_pci_core_device *vdev)
 	lockdep_assert_held(&vdev->igate);
 
 	if (!vfio_pci_irqs_are_masked(vdev))
-		return VFIO_DEVICE_LIVEUPDATE_INTERRUPTS;
+		return VFIO_LIVEUPDATE_REASON_INTERRUPTS;
 	if (atomic_read(&vdev->liveupdate_rom))
-		return VFIO_DEVICE_LIVEUPDATE_ROM;
+		return VFIO_LIVEUPDATE_REASON_ROM;
 	if (vdev->pm_runtime_engaged)
-		return VFIO_DEVICE_LIVEUPDATE_LOW_POWER;
+		return VFIO_LIVEUPDATE_REASON_LOW_POWER;
 	if (vdev->sriov_active)
-		return VFIO_DEVICE_LIVEUPDATE_VIRTUAL_FUNCTIONS;
+		return VFIO_LIVEUPDATE_REASON_VIRTUAL_FUNCTIONS;
 	/* Held while its memory is accessed for a user, or it is reset */
 	if (!down_read_trylock(&vdev->memory_lock))
-		return VFIO_DEVICE_LIVEUPDATE_RESET;
+		return VFIO_LIVEUPDATE_REASON_RESET;
 	reason = list_empty(&vdev->dmabufs) ? 0 :
-		 VFIO_DEVICE_LIVEUPDATE_DMA_BUFS;
+		 VFIO_LIVEUPDATE_REASON_DMA_BUFS;
 	up_read(&vdev->memory_lock);
 
 	return reason;
@@ -444,7 +446,7 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	vdev->liveupdate_refusal = 0;
 	if (!vfio_device_file_is_bound(args->file))
 		return vfio_pci_liveupdate_refuse(vdev,
-						  VFIO_DEVICE_LIVEUPDATE_NOT_BOUND);
+						  VFIO_LIVEUPDATE_REASON_NOT_BOUND);
 	if (vdev->vdev.liveupdate_incoming || vdev->outgoing) {
 		pci_info(vdev->pdev, "live update: not preserved: %s\n",
 			 vdev->outgoing ? "it is preserved already" :
@@ -466,7 +468,7 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	}
 
 	err = vfio_pci_liveupdate_list_areas(vdev, outgoing);
-	err = vfio_pci_liveupdate_remember(vdev, VFIO_DEVICE_LIVEUPDATE_IOMMU,
+	err = vfio_pci_liveupdate_remember(vdev, VFIO_LIVEUPDATE_REASON_IOMMU,
 					   err);
 	if (err)
 		goto out_blob;
@@ -475,7 +477,7 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 	err = pci_liveupdate_preserve(vdev->pdev, args->handler,
 				      args->serialized_data,
 				      vdev->pci_saved_state, &outgoing->token);
-	err = vfio_pci_liveupdate_remember(vdev, VFIO_DEVICE_LIVEUPDATE_PCI,
+	err = vfio_pci_liveupdate_remember(vdev, VFIO_LIVEUPDATE_REASON_PCI,
 					   err);
 	if (err)
 		goto out_areas;
@@ -543,19 +545,25 @@ static void vfio_pci_liveupdate_mask_msix(struct vfio_pci_core_device *vdev,
 	pci_write_config_word(pdev, pdev->msix_cap + PCI_MSIX_FLAGS, ctrl);
 }
 
+/* While it is frozen, an eventfd that unmasks INTx is ignored. */
+static void vfio_pci_liveupdate_set_frozen(struct vfio_pci_core_device *vdev,
+					   bool frozen)
+{
+	guard(spinlock_irqsave)(&vdev->irqlock);
+
+	vdev->liveupdate_frozen = frozen;
+}
+
 /*
  * A running device may assert INTx, even if its user has never enabled an
  * interrupt. It is not handled until the device is adopted, and would disturb
  * other devices on the same line and the next kernel. The guest's value of
- * Interrupt Disable is in vconfig. An eventfd that unmasks is ignored from now on.
+ * Interrupt Disable is in vconfig.
  */
 static void vfio_pci_liveupdate_mask_intx(struct vfio_pci_core_device *vdev)
 {
 	u16 cmd;
 
-	guard(spinlock_irqsave)(&vdev->irqlock);
-
-	vdev->liveupdate_frozen = true;
 	pci_read_config_word(vdev->pdev, PCI_COMMAND, &cmd);
 	vdev->outgoing->intx = vdev->pci_2_3 && !(cmd & PCI_COMMAND_INTX_DISABLE);
 	if (vdev->outgoing->intx)
@@ -568,12 +576,9 @@ static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 	u64 iova;
 	int err;
 
-	if (!mutex_trylock(&vdev->igate)) {
-		pci_err(vdev->pdev, "live update: aborted: its interrupts are being changed\n");
-		return -EBUSY;
-	}
-	reason = vfio_pci_liveupdate_busy(vdev);
-	mutex_unlock(&vdev->igate);
+	/* With the gate held for write, nobody holds igate for long. */
+	scoped_guard(mutex, &vdev->igate)
+		reason = vfio_pci_liveupdate_busy(vdev);
 	if (reason) {
 		pci_err(vdev->pdev, "live update: aborted: %s\n",
 			vfio_pci_liveupdate_reasons[reason].why);
@@ -615,7 +620,10 @@ static int vfio_pci_liveupdate_freeze(struct liveupdate_file_op_args *args)
 		pci_err(vdev->pdev, "live update: aborted: its owner resets it or writes to its configuration space, try again\n");
 		return -EBUSY;
 	}
+	vfio_pci_liveupdate_set_frozen(vdev, true);
 	err = vfio_pci_liveupdate_freeze_locked(vdev);
+	if (err)
+		vfio_pci_liveupdate_set_frozen(vdev, false);
 	up_write(&vdev->liveupdate_gate);
 
 	return err;
@@ -626,10 +634,11 @@ static void vfio_pci_liveupdate_unfreeze(struct liveupdate_file_op_args *args)
 	struct vfio_pci_core_device *vdev = vfio_pci_liveupdate_vdev(args->file);
 
 	guard(rwsem_write)(&vdev->liveupdate_gate);
-	vdev->liveupdate_frozen = false;
 	vfio_pci_liveupdate_mask_msix(vdev, false);
+	/* INTx has no eventfd: those that have one are masked. */
 	if (vdev->outgoing->intx)
 		pci_intx(vdev->pdev, 1);
+	vfio_pci_liveupdate_set_frozen(vdev, false);
 	luo_abi_rewind(&vdev->outgoing->writer);
 }
 
@@ -777,8 +786,8 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 
 static void vfio_pci_liveupdate_log_noiommu(struct pci_dev *pdev)
 {
-	pci_err(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
-		pci_name(pdev));
+	pci_err_ratelimited(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
+			    pci_name(pdev));
 }
 
 /* What opening a noiommu device requires. */
@@ -792,7 +801,7 @@ static int vfio_pci_liveupdate_check_caller(struct pci_dev *pdev,
 		return -EPERM;
 	}
 	if (!capable(CAP_SYS_RAWIO)) {
-		pci_info(pdev, "live update: cannot be retrieved without CAP_SYS_RAWIO, because it is a noiommu device\n");
+		pci_info_ratelimited(pdev, "live update: cannot be retrieved without CAP_SYS_RAWIO, because it is a noiommu device\n");
 		return -EPERM;
 	}
 
@@ -1035,10 +1044,14 @@ static int vfio_pci_liveupdate_overlay(struct vfio_pci_core_device *vdev)
 	return 0;
 }
 
-static int vfio_pci_liveupdate_check_msix(struct vfio_pci_core_device *vdev)
+static int vfio_pci_liveupdate_check_msi(struct vfio_pci_core_device *vdev)
 {
 	const struct luo_vfio_pci_device *dev = &vdev->incoming->dev;
 
+	if (dev->flags & LUO_VFIO_PCI_MSI && !vdev->pdev->msi_cap) {
+		pci_err(vdev->pdev, "live update: cannot be bound: it has no MSI capability\n");
+		return -EIO;
+	}
 	if (vdev->msix_bar == dev->msix_bar &&
 	    (vdev->msix_bar == 0xff || (vdev->msix_offset == dev->msix_offset &&
 					vdev->msix_size == dev->msix_size)))
@@ -1088,7 +1101,7 @@ int vfio_pci_liveupdate_enable(struct vfio_pci_core_device *vdev)
 		goto out_abandon;
 	vfio_pci_core_find_msix(vdev);
 	err = vfio_pci_liveupdate_overlay(vdev) ?:
-	      vfio_pci_liveupdate_check_msix(vdev);
+	      vfio_pci_liveupdate_check_msi(vdev);
 	if (err)
 		goto out_config;
 
@@ -1111,7 +1124,7 @@ out_power:
  * @vdev: The device, incoming. BARs may be mapped and interrupts enabled.
  *
  * The device keeps running and can be bound again. Nothing is written to it,
- * except to disable interrupts that the user has enabled.
+ * except to disable interrupts.
  *
  * Context: Sleeps, with the lock of the device set held.
  */
@@ -1119,16 +1132,15 @@ void vfio_pci_liveupdate_disable(struct vfio_pci_core_device *vdev)
 {
 	struct pci_liveupdate_bypass bypass;
 
-	if (vdev->irq_type != VFIO_PCI_NUM_IRQS) {
-		pci_liveupdate_owner_begin(vdev->pdev, &bypass);
-		vfio_pci_core_disable_events(vdev);
-		/* Mask INTx again, as it was preserved: it is not handled. */
-		if (vdev->pci_2_3)
-			pci_intx(vdev->pdev, 0);
-		pci_liveupdate_owner_end(vdev->pdev, &bypass);
-	} else {
-		vfio_pci_core_disable_events(vdev);
-	}
+	pci_liveupdate_owner_begin(vdev->pdev, &bypass);
+	vfio_pci_core_disable_events(vdev);
+	/*
+	 * Mask INTx again, as it was preserved: it is not handled. Disabling MSI has
+	 * unmasked it, or the guest has.
+	 */
+	if (vdev->pci_2_3)
+		pci_intx(vdev->pdev, 0);
+	pci_liveupdate_owner_end(vdev->pdev, &bypass);
 	vdev->incoming->adopted = false;
 	vfio_pci_core_release_regions(vdev);
 	vfio_config_free(vdev);
@@ -1178,7 +1190,7 @@ static bool vfio_pci_liveupdate_is_mapped(struct vfio_pci_incoming *incoming,
 
 /*
  * Return: why the session cannot be finished while the file is in use, or 0. @iova is
- * set for VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED.
+ * set for VFIO_LIVEUPDATE_REASON_NOT_MAPPED.
  */
 static u32 vfio_pci_liveupdate_unfinished(struct vfio_pci_incoming *incoming,
 					  u64 *iova)
@@ -1186,13 +1198,13 @@ static u32 vfio_pci_liveupdate_unfinished(struct vfio_pci_incoming *incoming,
 	lockdep_assert_held(&incoming->vdev->vdev.dev_set->lock);
 
 	if (!incoming->adopted)
-		return VFIO_DEVICE_LIVEUPDATE_NOT_BOUND;
+		return VFIO_LIVEUPDATE_REASON_NOT_BOUND;
 	if (!incoming->vdev->vdev.iommufd_attached)
-		return VFIO_DEVICE_LIVEUPDATE_NOT_ATTACHED;
+		return VFIO_LIVEUPDATE_REASON_NOT_ATTACHED;
 	/* Behind an IOMMU attaching has checked that. */
 	if (!incoming->dev.iommu_token &&
 	    !vfio_pci_liveupdate_is_mapped(incoming, iova))
-		return VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED;
+		return VFIO_LIVEUPDATE_REASON_NOT_MAPPED;
 
 	return 0;
 }
@@ -1208,7 +1220,7 @@ static bool vfio_pci_liveupdate_can_finish(struct liveupdate_file_op_args *args)
 	guard(mutex)(&incoming->vdev->vdev.dev_set->lock);
 
 	reason = vfio_pci_liveupdate_unfinished(incoming, &iova);
-	if (reason == VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED)
+	if (reason == VFIO_LIVEUPDATE_REASON_NOT_MAPPED)
 		pci_info_ratelimited(pdev, "live update: not finished: IOVA %#llx is not mapped to the same memory as before the kexec, map it first\n",
 				     iova);
 	else if (reason)
@@ -1228,8 +1240,8 @@ static int vfio_pci_liveupdate_quiesce(struct liveupdate_file_op_args *args)
  * vfio_pci_liveupdate_irqs_lost - Messages may have been lost
  * @vdev: The device.
  *
- * Each vector is signaled once when it gets an eventfd. Does nothing unless the
- * device is incoming.
+ * Each vector is signaled once when it gets an eventfd. A device that is not
+ * incoming any more loses nothing that its user does not know of.
  *
  * Context: With igate held.
  */
@@ -1237,6 +1249,23 @@ void vfio_pci_liveupdate_irqs_lost(struct vfio_pci_core_device *vdev)
 {
 	if (vdev->incoming)
 		bitmap_fill(vdev->liveupdate_lost, PCI_MSIX_FLAGS_QSIZE + 1);
+	else
+		bitmap_zero(vdev->liveupdate_lost, PCI_MSIX_FLAGS_QSIZE + 1);
+}
+
+/**
+ * vfio_pci_liveupdate_irqs_disabled - The owner has disabled MSI or MSI-X
+ * @vdev: The device.
+ *
+ * What the previous kernel has left enabled is disabled now, too.
+ *
+ * Context: With igate held.
+ */
+void vfio_pci_liveupdate_irqs_disabled(struct vfio_pci_core_device *vdev)
+{
+	if (vdev->incoming)
+		vdev->incoming->dev.flags &= ~(LUO_VFIO_PCI_MSI | LUO_VFIO_PCI_MSIX);
+	vfio_pci_liveupdate_irqs_lost(vdev);
 }
 
 /* Messages are pending in the device that its user will not get. */
@@ -1349,13 +1378,13 @@ static void vfio_pci_liveupdate_query_incoming(struct vfio_pci_core_device *vdev
 	u64 iova = 0;
 
 	if (vfio_pci_liveupdate_is_quarantined(vdev->incoming)) {
-		info->state = VFIO_DEVICE_LIVEUPDATE_QUARANTINED;
+		info->state = VFIO_LIVEUPDATE_STATE_QUARANTINED;
 		return;
 	}
-	info->state = VFIO_DEVICE_LIVEUPDATE_INCOMING;
+	info->state = VFIO_LIVEUPDATE_STATE_INCOMING;
 	info->reason = vfio_pci_liveupdate_unfinished(vdev->incoming, &iova);
 	info->error = info->reason ? EBUSY : 0;
-	if (info->reason == VFIO_DEVICE_LIVEUPDATE_NOT_MAPPED)
+	if (info->reason == VFIO_LIVEUPDATE_REASON_NOT_MAPPED)
 		info->iova = iova;
 }
 
@@ -1364,12 +1393,14 @@ static void vfio_pci_liveupdate_query_outgoing(struct vfio_pci_core_device *vdev
 {
 	u64 iova;
 
-	info->state = VFIO_DEVICE_LIVEUPDATE_PRESERVED;
+	info->state = VFIO_LIVEUPDATE_STATE_PRESERVED;
 	scoped_guard(mutex, &vdev->igate)
 		info->reason = vfio_pci_liveupdate_busy(vdev);
+	if (pci_liveupdate_has_failed(vdev->pdev))
+		info->reason = VFIO_LIVEUPDATE_REASON_WAS_RESET;
 	if (!info->reason &&
 	    vfio_pci_liveupdate_check_memory(vdev->outgoing, &iova)) {
-		info->reason = VFIO_DEVICE_LIVEUPDATE_MEMORY;
+		info->reason = VFIO_LIVEUPDATE_REASON_MEMORY;
 		info->iova = iova;
 	}
 	info->error = -vfio_pci_liveupdate_reasons[info->reason].err;
@@ -1378,10 +1409,10 @@ static void vfio_pci_liveupdate_query_outgoing(struct vfio_pci_core_device *vdev
 static void vfio_pci_liveupdate_query_other(struct vfio_pci_core_device *vdev,
 					    struct vfio_device_feature_liveupdate *info)
 {
-	info->state = VFIO_DEVICE_LIVEUPDATE_NONE;
+	info->state = VFIO_LIVEUPDATE_STATE_NONE;
 	info->reason = vdev->vdev.cdev_opened ?
 		       vfio_pci_liveupdate_unsupported(vdev) :
-		       VFIO_DEVICE_LIVEUPDATE_NOT_BOUND;
+		       VFIO_LIVEUPDATE_REASON_NOT_BOUND;
 	info->error = -vfio_pci_liveupdate_reasons[info->reason].err;
 	if (!info->reason && vdev->liveupdate_refusal) {
 		info->reason = vdev->liveupdate_refusal;
@@ -1399,8 +1430,7 @@ static void vfio_pci_liveupdate_query_other(struct vfio_pci_core_device *vdev,
  * Nothing is changed, and nothing is read from the device but the mask bits of its MSI
  * if that is enabled.
  *
- * Context: Sleeps. Takes the lock of the device set. A freeze that takes place while the
- * interrupts are checked is refused, as if they were being changed.
+ * Context: Sleeps. Takes the lock of the device set.
  * Return: 0 or an errno; -ENOTTY if devices of this driver cannot be preserved.
  */
 int vfio_pci_liveupdate_feature(struct vfio_pci_core_device *vdev, u32 flags,
@@ -1512,5 +1542,9 @@ void vfio_pci_liveupdate_exit(void)
 	iommu_liveupdate_unregister(&vfio_pci_liveupdate_handler);
 	pci_liveupdate_unregister(&vfio_pci_liveupdate_handler);
 	liveupdate_unregister_file_handler(&vfio_pci_liveupdate_handler);
+	/* The driver's module goes, and this one may stay. */
+	vfio_pci_liveupdate_registered = false;
+	vfio_pci_liveupdate_driver = NULL;
+	vfio_pci_liveupdate_ops = NULL;
 }
 EXPORT_SYMBOL_GPL(vfio_pci_liveupdate_exit);

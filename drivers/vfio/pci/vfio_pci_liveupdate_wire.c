@@ -144,6 +144,8 @@ int vfio_pci_liveupdate_check(struct luo_abi_reader *r)
 			      dev.config_size);
 	if (dev.flags & LUO_VFIO_PCI_MSIX && dev.msix_bar == 0xff)
 		return REFUSE(r, record, flags, 0, dev.flags);
+	if (dev.flags & LUO_VFIO_PCI_MSIX && dev.flags & LUO_VFIO_PCI_MSI)
+		return REFUSE(r, record, flags, LUO_VFIO_PCI_MSIX, dev.flags);
 	if (dev.msix_bar != 0xff && dev.msix_bar >= LUO_VFIO_PCI_BARS)
 		return REFUSE(r, record, msix_bar, 0xff, dev.msix_bar);
 

@@ -10,8 +10,8 @@
  * Between the two, load the next kernel by kexec_file_load() and start it.
  *
  * The device must have MSI-X and be bound to vfio-pci. Boot both kernels with
- * "kho=on liveupdate=on" and, for a device behind VT-d, "intel_iommu=on,sm_off",
- * without an IOMMU "vfio.enable_unsafe_noiommu_mode=1". Run as root.
+ * "kho=on liveupdate=on" and, for a device behind VT-d, "intel_iommu=on,sm_off" or
+ * "sm_on", without an IOMMU "vfio.enable_unsafe_noiommu_mode=1". Run as root.
  */
 #include <err.h>
 #include <fcntl.h>
@@ -319,7 +319,8 @@ static void arm_interrupt(void)
 
 /*
  * What the device has sent has signaled the eventfd then, and what it sends later is
- * pending in the device. A real VMM deassigns KVM_IRQFD before it reads the eventfd.
+ * pending in the device. Only one vector is enabled here: a real VMM masks all, with the
+ * count of VFIO_DEVICE_GET_IRQ_INFO, and deassigns KVM_IRQFD before it reads the eventfd.
  */
 static __u64 mask_and_drain_interrupt(void)
 {
@@ -433,7 +434,10 @@ static void new_kernel(void)
 	/* The guest's pause ends. */
 	run_guest(1000);
 
-	/* The rest is done while the guest runs and the device does DMA. */
+	/*
+	 * The rest is done while the guest runs and the device does DMA. A real VMM
+	 * reads "errors" in sysfs, of the device and the bridges above, before finish.
+	 */
 	map_and_attach();
 	finish(session);
 	close(session);

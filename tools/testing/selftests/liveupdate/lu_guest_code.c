@@ -335,10 +335,11 @@ static void look_at_device(struct diary *d)
 	uint32_t head = lu_read_reg(bar(), LU_IGB_RDH(0));
 
 	lu_store(&c->status_reg, lu_read_reg(bar(), LU_IGB_STATUS));
-	lu_store(&c->head_reg, head);
+	/* Who sees the new head sees that it has moved. */
 	if (head != d->head)
 		lu_inc(&c->head_moves);
 	d->head = head;
+	lu_store(&c->head_reg, head);
 }
 
 /* Whose interrupt is for @queue. */

@@ -4,6 +4,7 @@
  * because it may have been lost, and what it disables.
  *
  *	lu_irqs preserve msi|msix BDF	enable it, mask it, preserve the device
+ *	lu_irqs disable msi BDF		the same with MSI that has no mask bits: disable it
  *	lu_irqs finish msi|msix|none BDF	enable that in the next kernel, or nothing
  *	lu_irqs again msi|msix BDF	the same, when a process that did it has exited
  *	lu_irqs cost VECTORS BDF	what it costs to mask so many vectors of MSI-X, on
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -67,11 +69,29 @@ static void attach(int memory)
 	lu_vfio_attach(&device);
 }
 
-static void preserve(int luo, const char *bdf)
+static bool is_maskable(void)
+{
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = irq_index };
+
+	if (ioctl(device.fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
+		lu_die_errno("VFIO_DEVICE_GET_IRQ_INFO");
+	return info.flags & VFIO_IRQ_INFO_MASKABLE;
+}
+
+/* Two test results. */
+static void disable(void)
+{
+	lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), -ENOTTY,
+		     "and without mask bits they cannot be masked");
+	lu_result_is(lu_vfio_set_irqs(&device, irq_index, VFIO_IRQ_SET_DATA_NONE, -1), 0,
+		     "but disabled");
+}
+
+static void preserve(int luo, const char *bdf, bool maskable)
 {
 	int memory = lu_memory_create("irqs", SIZE, false), session, err;
 
-	ksft_set_plan(4);
+	ksft_set_plan(maskable ? 5 : 6);
 	lu_pci_bind_vfio(bdf);
 	lu_vfio_open(&device, bdf);
 	attach(memory);
@@ -79,8 +99,13 @@ static void preserve(int luo, const char *bdf)
 	lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), -EINVAL,
 		     "interrupts that are not enabled cannot be masked");
 	lu_result_is(arm(), 0, "they can be enabled");
-	lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), 0,
-		     "and masked");
+	ksft_test_result(is_maskable() == maskable,
+			 "it is reported whether they can be masked\n");
+	if (maskable)
+		lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), 0,
+			     "and masked");
+	else
+		disable();
 	session = lu_new_session(luo, SESSION);
 	err = luo_session_preserve_fd(session, memory, TOKEN_MEMORY);
 	if (!err)
@@ -195,7 +220,7 @@ int main(int argc, char **argv)
 
 	ksft_print_header();
 	if (argc != 4)
-		lu_die("usage: lu_irqs preserve|finish|again|cost msi|msix|none|VECTORS BDF");
+		lu_die("usage: lu_irqs preserve|disable|finish|again|cost msi|msix|none|VECTORS BDF");
 	if (!strcmp(step, "cost")) {
 		cost(argv[3], atoi(argv[2]));
 		ksft_finished();
@@ -206,10 +231,12 @@ int main(int argc, char **argv)
 	if (luo < 0)
 		lu_die_errno("cannot open /dev/liveupdate");
 	if (!strcmp(step, "preserve"))
-		preserve(luo, argv[3]);
+		preserve(luo, argv[3], true);
+	else if (!strcmp(step, "disable"))
+		preserve(luo, argv[3], false);
 	else if (!strcmp(step, "finish") || !strcmp(step, "again"))
 		finish(luo, argv[3], argv[2], !strcmp(step, "again"));
 	else
-		lu_die("'%s' is neither preserve, finish nor again", step);
+		lu_die("'%s' is neither preserve, disable, finish nor again", step);
 	ksft_finished();
 }

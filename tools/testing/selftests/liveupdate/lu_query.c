@@ -111,14 +111,14 @@ static bool is(uint32_t state, uint32_t reason, uint32_t err, uint64_t iova)
 
 /* The reason, without the prefix. */
 #define NONE(reason, err)						\
-	is(VFIO_DEVICE_LIVEUPDATE_NONE,					\
-	   VFIO_DEVICE_LIVEUPDATE_##reason, err, 0)
+	is(VFIO_LIVEUPDATE_STATE_NONE,					\
+	   VFIO_LIVEUPDATE_REASON_##reason, err, 0)
 #define PRESERVED(reason, err, iova)					\
-	is(VFIO_DEVICE_LIVEUPDATE_PRESERVED,				\
-	   VFIO_DEVICE_LIVEUPDATE_##reason, err, iova)
+	is(VFIO_LIVEUPDATE_STATE_PRESERVED,				\
+	   VFIO_LIVEUPDATE_REASON_##reason, err, iova)
 #define INCOMING(reason, err, iova)					\
-	is(VFIO_DEVICE_LIVEUPDATE_INCOMING,				\
-	   VFIO_DEVICE_LIVEUPDATE_##reason, err, iova)
+	is(VFIO_LIVEUPDATE_STATE_INCOMING,				\
+	   VFIO_LIVEUPDATE_REASON_##reason, err, iova)
 
 static bool returns(int got, int want, const char *what)
 {
@@ -277,7 +277,7 @@ static void refused_by_pci(void)
 		execlp("insmod", "insmod", getenv("LOCK_MODULE"), arg, NULL);
 		_exit(1);
 	}
-	while (good && query().reason != VFIO_DEVICE_LIVEUPDATE_PCI) {
+	while (good && query().reason != VFIO_LIVEUPDATE_REASON_PCI) {
 		int session = lu_new_session(luo, "locked");
 
 		preserve(session);
@@ -462,10 +462,20 @@ static void short_moments(void)
 {
 	int session = preserved_session();
 
-	ksft_test_result(seen_during(reset, VFIO_DEVICE_LIVEUPDATE_RESET) &&
+	ksft_test_result(seen_during(reset, VFIO_LIVEUPDATE_REASON_RESET) &&
 			 PRESERVED(READY, 0, 0), "a reset\n");
-	ksft_test_result(seen_during(read_rom, VFIO_DEVICE_LIVEUPDATE_ROM) &&
+	ksft_test_result(seen_during(read_rom, VFIO_LIVEUPDATE_REASON_ROM) &&
 			 PRESERVED(READY, 0, 0), "a read of the ROM\n");
+	close(session);
+}
+
+static void was_reset(void)
+{
+	int session = preserved_session();
+
+	must(lu_write_text(port, "reset_subordinate", "1"), "reset_subordinate");
+	ksft_test_result(PRESERVED(WAS_RESET, ESTALE, 0) && kexec_returns(ESTALE),
+			 "a reset by others\n");
 	close(session);
 }
 
@@ -519,7 +529,7 @@ static void one_by_one(void)
 
 static void refuse(void)
 {
-	ksft_set_plan(23);
+	ksft_set_plan(24);
 	not_bound();
 	not_attached();
 	virtual_functions();
@@ -531,6 +541,7 @@ static void refuse(void)
 	low_power();
 	dma_bufs();
 	short_moments();
+	was_reset();
 	one_by_one();
 	close_device();
 }
