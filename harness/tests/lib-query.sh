@@ -12,6 +12,8 @@ mkdir -p "$BUILD"
 	printf '\x1c\0\0\0PCIR\x86\x80\xc9\x10\0\0\x18\0\0\0\0\x02\x80\0\0\0\x03\x80\0\0'
 } >"$BUILD/$NAME.rom"
 truncate -s 65536 "$BUILD/$NAME.rom"
+# Native hot plug: only its slots can be reset.
+DEVICES+=(-global ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off)
 root_port rp0
 device "igb,bus=rp0,romfile=$BUILD/$NAME.rom"
 leaves '01:00.0/config/030 .* -> 00000000' 'the test has taken the address of the ROM away'

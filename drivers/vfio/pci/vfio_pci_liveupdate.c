@@ -786,8 +786,8 @@ static struct file *vfio_pci_liveupdate_file(struct pci_dev *pdev,
 
 static void vfio_pci_liveupdate_log_noiommu(struct pci_dev *pdev)
 {
-	pci_err_ratelimited(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
-			    pci_name(pdev));
+	pci_info_ratelimited(pdev, "live update: cannot be retrieved, because vfio.enable_unsafe_noiommu_mode is not set: write 1 to /sys/module/vfio/parameters/enable_unsafe_noiommu_mode and %s to /sys/bus/pci/drivers_probe, then retrieve its file again\n",
+			     pci_name(pdev));
 }
 
 /* What opening a noiommu device requires. */

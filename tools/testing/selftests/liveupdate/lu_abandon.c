@@ -13,6 +13,9 @@
  *					first a copy of the device's file; the next
  *					owner takes it over, finishes, and ends at once
  *	lu_abandon unstoppable BDF	the device cannot be stopped
+ *	lu_abandon restarted BDF	nor at first, and then another one takes it over;
+ *					needs an image ($NEXT_KERNEL) and the module
+ *					liveupdate_file
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -262,6 +265,27 @@ static void unstoppable(const char *bdf)
 	ksft_test_result(runs(bdf), "the device runs on\n");
 }
 
+static void restarted(const char *bdf)
+{
+	int session = get_session(SESSION), luo, refuser;
+	struct lu_vfio device;
+
+	ksft_set_plan(3);
+	lu_result_is(luo_session_finish(session), -EIO,
+		     "its device cannot be stopped");
+	take_over(&device, bdf, session);
+	lu_result_is(luo_session_finish(session), 0,
+		     "another one can take it over, and finish");
+	close(session);
+	lu_load_next("");
+	luo = luo_open_device();
+	session = lu_new_session(luo, "next");
+	refuser = lu_refuser();
+	if (luo_session_preserve_fd(session, refuser, 1))
+		lu_die("the file that refuses cannot be preserved");
+	lu_result_is(lu_try_kexec(), -EIO, "no kexec is refused because of it");
+}
+
 int main(int argc, char *argv[])
 {
 	static const struct {
@@ -269,11 +293,11 @@ int main(int argc, char *argv[])
 		void (*run)(const char *bdf);
 	} tests[] = {
 		{ "apart", apart }, { "held", held }, { "again", again },
-		{ "unstoppable", unstoppable },
+		{ "unstoppable", unstoppable }, { "restarted", restarted },
 	};
 
 	if (argc < 3)
-		lu_die("usage: lu_abandon close SESSION... | apart|held|again|unstoppable BDF");
+		lu_die("usage: lu_abandon close SESSION... | apart|held|again|unstoppable|restarted BDF");
 	if (!strcmp(argv[1], "close")) {
 		close_sessions(argv + 2);
 		return 0;

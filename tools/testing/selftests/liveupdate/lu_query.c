@@ -469,10 +469,12 @@ static void short_moments(void)
 	close(session);
 }
 
+/* PCI is asked after all files, so that there is none that refuses. */
 static void was_reset(void)
 {
-	int session = preserved_session();
+	int session = lu_new_session(luo, "reset");
 
+	must(preserve(session), "preserve the device");
 	must(lu_write_text(port, "reset_subordinate", "1"), "reset_subordinate");
 	ksft_test_result(PRESERVED(WAS_RESET, ESTALE, 0) && kexec_returns(ESTALE),
 			 "a reset by others\n");

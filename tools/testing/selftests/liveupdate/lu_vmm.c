@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -642,21 +643,32 @@ static void end(struct vmm *v)
 	tell_all_configs(v);
 }
 
+/* Nothing may be written to the device for a reset that is refused. */
+static int try_reset_by_bus(struct vmm *v)
+{
+	return ioctl(v->device.fd, VFIO_DEVICE_RESET) ? -errno : 0;
+}
+
 /* The device came along. */
 static void stage_2_with_device(struct vmm *v)
 {
+	int session, reset = 0;
 	long free_kib;
-	int session;
 
 	session = retrieve_vm(v);
 	continue_with_device(v, retrieve_device(v, session));
 	may_die(v, "bound");
+	if (v->opt.reset)
+		reset = try_reset_by_bus(v);
 	/* What is written to the device from now on is its owner's. */
 	tell("adopted");
 	await_observer("adopted");
 	continue_interrupts(v);
 
-	begin_report(16 + (v->opt.flat_kib >= 0) + (v->opt.frees_kib >= 0));
+	begin_report(16 + v->opt.reset + (v->opt.flat_kib >= 0) +
+		     (v->opt.frees_kib >= 0));
+	if (v->opt.reset)
+		ksft_test_result(reset == -EBUSY, "its bus cannot be reset yet\n");
 	know_device(v);
 	tell_all_configs(v);
 	report_memory(v);

@@ -28,6 +28,7 @@ struct options {
 	bool held;		/* stop the guest in the middle of a handler */
 	bool remap;		/* use another IOVA at the end */
 	bool errors;		/* of the device are expected */
+	bool reset;		/* by the bus, before the session is finished */
 	bool stop;		/* only ask the VMM that runs to stop its VM */
 	long frames;		/* -1: as many as fit the machine */
 	long mapped_gib;	/* beside the VM's memory */

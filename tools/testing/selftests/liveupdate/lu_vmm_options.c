@@ -34,6 +34,8 @@ static void __noreturn explain_usage(void)
 		"  --idle SECONDS     no update: let the guest work and check it\n"
 		"  --die STEP         be killed when 'preserved', 'retrieved' or 'bound'\n"
 		"  --errors           the device is to have logged errors meanwhile\n"
+		"  --reset            stage 2: try to reset the device before the session is\n"
+		"                     finished, when it can be reset by its bus only\n"
 		"  --flat KIB         stage 2: at most so much less memory is free than after\n"
 		"                     the first update\n"
 		"  --frees KIB        stage 2: at least so much memory is free once the\n"
@@ -80,6 +82,7 @@ struct options parse(int argc, char *argv[])
 		{ "alone", required_argument, NULL, 'a' },
 		{ "die", required_argument, NULL, 'D' },
 		{ "errors", no_argument, NULL, 'E' },
+		{ "reset", no_argument, NULL, 'B' },
 		{ "frees", required_argument, NULL, 'G' },
 		{ "flat", required_argument, NULL, 'F' },
 		{ "stop", no_argument, NULL, 'S' },
@@ -146,6 +149,9 @@ struct options parse(int argc, char *argv[])
 			break;
 		case 'E':
 			o.errors = true;
+			break;
+		case 'B':
+			o.reset = true;
 			break;
 		case 'G':
 			o.frees_kib = number(optarg);
