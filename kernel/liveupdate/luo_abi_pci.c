@@ -119,12 +119,36 @@ static void pci_say_device(struct luo_abi_text *text, u32 nr,
 		    dev->errors[2], dev->errors[3]);
 }
 
+/* Return what is invalid of a device, which the kernel quarantines then, or NULL. */
+static const char *pci_check_device(struct luo_abi_reader *r, u32 nr,
+				    const struct luo_pci_device *dev)
+{
+	const char *why = pci_liveupdate_check_values(dev);
+	struct luo_pci_register reg;
+	struct luo_abi_array_it it;
+	struct luo_pci_bar bar;
+	u16 next = 0;
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
+	while (luo_abi_array_next(&it, &bar, sizeof(bar)))
+		if (!why && bar.device == nr)
+			why = pci_liveupdate_check_bar(dev, &bar, &next);
+
+	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_REGISTERS));
+	while (luo_abi_array_next(&it, &reg, sizeof(reg)))
+		if (!why && reg.device == nr)
+			why = pci_liveupdate_check_register(dev, &reg);
+
+	return why;
+}
+
 static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 {
 	struct luo_pci_register reg;
 	struct luo_pci_device dev;
 	struct luo_abi_array_it it;
 	struct luo_pci_bar bar;
+	const char *why;
 	u32 nr = 0;
 	int err;
 
@@ -133,8 +157,12 @@ static int pci_read(struct luo_abi_reader *r, struct luo_abi_text *text)
 		return err;
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_DEVICES));
-	while (luo_abi_array_next(&it, &dev, sizeof(dev)))
+	while (luo_abi_array_next(&it, &dev, sizeof(dev))) {
 		pci_say_device(text, ++nr, &dev);
+		why = pci_check_device(r, nr, &dev);
+		if (why)
+			luo_abi_say(text, "%u: %s\n", nr, why);
+	}
 
 	luo_abi_array_begin(&it, luo_abi_next(r, NULL, LUO_PCI_BARS));
 	while (luo_abi_array_next(&it, &bar, sizeof(bar)))
