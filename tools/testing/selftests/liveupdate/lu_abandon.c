@@ -297,7 +297,7 @@ int main(int argc, char *argv[])
 	};
 
 	if (argc < 3)
-		lu_die("usage: lu_abandon close SESSION... | apart|held|again|unstoppable|restarted BDF");
+		lu_die("usage: lu_abandon close SESSION... | TEST BDF");
 	if (!strcmp(argv[1], "close")) {
 		close_sessions(argv + 2);
 		return 0;

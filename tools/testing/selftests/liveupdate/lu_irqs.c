@@ -220,7 +220,7 @@ int main(int argc, char **argv)
 
 	ksft_print_header();
 	if (argc != 4)
-		lu_die("usage: lu_irqs preserve|disable|finish|again|cost msi|msix|none|VECTORS BDF");
+		lu_die("usage: lu_irqs STEP msi|msix|none|VECTORS BDF");
 	if (!strcmp(step, "cost")) {
 		cost(argv[3], atoi(argv[2]));
 		ksft_finished();
