@@ -246,13 +246,8 @@ static int __init pci_liveupdate_init(void)
 }
 postcore_initcall(pci_liveupdate_init);
 
-/**
- * pci_liveupdate_any_incoming - Check for devices of the previous kernel
- *
- * Return: true if the previous kernel has preserved devices, until they are
- * finished.
- */
-bool pci_liveupdate_any_incoming(void)
+/* Return: true if there are devices of the previous kernel that are not finished. */
+static bool pci_liveupdate_any_incoming(void)
 {
 	return !list_empty(&pci_incoming.devices);
 }
@@ -739,8 +734,12 @@ void pci_liveupdate_release(struct pci_liveupdate *lu)
 		if (lu->fixed & BIT(i))
 			dev->resource[i].flags &= ~IORESOURCE_PCI_FIXED;
 	}
-	/* Otherwise the count is needed for the enabled devices below. */
-	if (lu->enabled && lu->state == PCI_LIVEUPDATE_QUARANTINED)
+	/*
+	 * Otherwise the count is needed for the enabled devices below. There are none
+	 * before the bridge is added.
+	 */
+	if (lu->enabled && (lu->state == PCI_LIVEUPDATE_QUARANTINED ||
+			    !pci_dev_is_added(dev)))
 		atomic_dec(&dev->enable_cnt);
 	lu->enabled = false;
 	pci_liveupdate_unpin(lu);
@@ -775,6 +774,17 @@ void pci_liveupdate_put_upstream(struct pci_liveupdate *lu)
 	}
 }
 
+/* DPC has disabled the link above @dev, and so has reset it. */
+static bool pci_liveupdate_is_contained(struct pci_dev *dev)
+{
+	while ((dev = pci_upstream_bridge(dev))) {
+		if (test_bit(PCI_DPC_RECOVERING, &dev->priv_flags))
+			return true;
+	}
+
+	return false;
+}
+
 /* Disable bus mastering of @dev. Return: true if it is disabled. */
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 {
@@ -785,7 +795,7 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	WRITE_ONCE(dev->liveupdate_stopped, true);
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd))
-		return false;
+		return pci_liveupdate_is_contained(dev);
 	if (!(cmd & PCI_COMMAND_MASTER))
 		return true;
 
@@ -991,6 +1001,18 @@ void pci_liveupdate_fail_all(const char *why)
 	}
 }
 
+/* Stop all preserved functions below a bridge. Called with pci_liveupdate_lock held. */
+void pci_liveupdate_fail_below(struct pci_dev *bridge, const char *why)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->dev && lu->users && lu->wire.kind == LUO_PCI_FUNCTION &&
+		    pci_liveupdate_is_below(lu->dev, bridge))
+			pci_liveupdate_quarantine(lu, lu->dev, why);
+	}
+}
+
 /* --- enumeration */
 
 /**
@@ -1003,7 +1025,8 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
 
-	if (!pci_liveupdate_any_incoming())
+	/* Virtual functions are not preserved. */
+	if (!pci_liveupdate_any_incoming() || dev->is_virtfn)
 		return;
 
 	guard(mutex)(&pci_liveupdate_lock);
@@ -1020,13 +1043,14 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 	dev->liveupdate_running = true;
 }
 
-/* Functions of the chipset are always bus masters and are never preserved. */
+/* Host and ISA bridges are always bus masters and are never preserved. */
 static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 {
 	u16 cmd;
 
 	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
-	    dev->class >> 16 == PCI_BASE_CLASS_BRIDGE)
+	    dev->class >> 8 == PCI_CLASS_BRIDGE_HOST ||
+	    dev->class >> 8 == PCI_CLASS_BRIDGE_ISA)
 		return;
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))

@@ -191,6 +191,7 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args);
 struct pci_liveupdate *pci_liveupdate_find(u64 sbdf);
 bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge);
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev);
+void pci_liveupdate_fail_below(struct pci_dev *bridge, const char *why);
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu);
 void pci_liveupdate_release(struct pci_liveupdate *lu);
 void pci_liveupdate_detach(struct pci_liveupdate *lu);

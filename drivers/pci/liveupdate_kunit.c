@@ -302,6 +302,55 @@ static void errors_of_the_scan_ignored(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, MASTER_ABORT, lu->scan_errors);
 }
 
+/* --- resets */
+
+static void set_reset_method(struct pci_dev *dev, const char *name)
+{
+	for (int i = 1; i < PCI_NUM_RESET_METHODS; i++) {
+		if (!strcmp(pci_reset_fn_methods[i].name, name))
+			dev->reset_methods[0] = i;
+	}
+}
+
+static void reset_of_a_running_bus_refused(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	struct pci_dev *bridge = fake_bridge(test, fake);
+	struct pci_dev *dev = fake_bridge(test, fake);
+	struct pci_liveupdate_bypass bypass;
+	struct pci_liveupdate *lu;
+	struct pci_bus *bus;
+
+	lu = kunit_kzalloc(test, sizeof(*lu), GFP_KERNEL);
+	bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, lu);
+	KUNIT_ASSERT_NOT_NULL(test, bus);
+	memcpy(bus, &fake->bus, sizeof(*bus));
+	bus->parent = &fake->bus;
+	bus->self = bridge;
+	bridge->liveupdate_running = true;
+	dev->bus = bus;
+	dev->subordinate = NULL;
+	dev->hdr_type = PCI_HEADER_TYPE_NORMAL;
+	dev->liveupdate = lu;
+	dev->liveupdate_running = true;
+	pci_write_block_init(&lu->block, fake->block.sbdf);
+
+	set_reset_method(dev, "flr");
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_forbids_reset(dev));
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_forbids_reset(bridge));
+
+	/* The owner. Refused before Bus Master Enable is cleared. */
+	pci_allow_writes(&lu->block, &bypass);
+	KUNIT_EXPECT_FALSE(test, pci_liveupdate_forbids_reset(dev));
+	set_reset_method(dev, "bus");
+	KUNIT_EXPECT_EQ(test, -EBUSY, pci_try_reset_function(dev));
+	set_reset_method(dev, "cxl_bus");
+	KUNIT_EXPECT_EQ(test, -EBUSY, pci_try_reset_function(dev));
+	pci_disallow_writes(&bypass);
+	KUNIT_EXPECT_EQ(test, 0, fake->writes);
+}
+
 /* --- preserved values */
 
 static void invalid_values_are_told(struct kunit *test)
@@ -674,6 +723,7 @@ static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(owner_writes_allowed),
 	KUNIT_CASE(ptm_of_a_port_taken_over),
 	KUNIT_CASE(errors_of_the_scan_ignored),
+	KUNIT_CASE(reset_of_a_running_bus_refused),
 	KUNIT_CASE(invalid_values_are_told),
 	KUNIT_CASE(bars_are_told),
 	KUNIT_CASE(registers_are_what_was_saved),
