@@ -1175,6 +1175,33 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 	pci_liveupdate_remember_stopped(dev);
 }
 
+static void pci_liveupdate_fix(struct pci_liveupdate *lu, int i)
+{
+	struct resource *res = pci_resource_n(lu->dev, i);
+
+	if (res->flags & IORESOURCE_PCI_FIXED)
+		return;
+	res->flags |= IORESOURCE_PCI_FIXED;
+	lu->fixed |= BIT(i);
+}
+
+/*
+ * No virtual function is enabled, so BARs of virtual functions need not be claimed. But
+ * no other address must be assigned, as they cannot be written.
+ */
+static void pci_liveupdate_claim_iov(struct pci_liveupdate *lu, int i)
+{
+	struct resource *res = pci_resource_n(lu->dev, i);
+
+	if (!res->flags || res->parent || !resource_size(res))
+		return;
+	if (!res->start)
+		res->flags |= IORESOURCE_UNSET;
+	else if (!(res->flags & IORESOURCE_UNSET))
+		pci_claim_resource(lu->dev, i);
+	pci_liveupdate_fix(lu, i);
+}
+
 /* Claim the resources that a running device decodes. Return: NULL or a reason. */
 static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 {
@@ -1184,25 +1211,21 @@ static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 		struct resource *res = pci_resource_n(dev, i);
 		bool rom = i == PCI_ROM_RESOURCE;
 
+		if (pci_resource_is_iov(i)) {
+			pci_liveupdate_claim_iov(lu, i);
+			continue;
+		}
 		if (!res->flags || res->parent || !resource_size(res) ||
 		    res->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED))
 			continue;
 		/* Not assigned or not decoded: the address is meaningless. */
 		if (!res->start || (rom && !(res->flags & IORESOURCE_ROM_ENABLE)))
 			continue;
-		/* A failure is harmless: no virtual function is enabled. */
-		if (pci_resource_is_iov(i)) {
-			pci_claim_resource(dev, i);
-			continue;
-		}
 		if (pci_claim_resource(dev, i))
 			return pci_resource_is_bridge_win(i) ?
 			       "its window overlaps another resource" :
 			       "its BAR overlaps another resource";
-		if (!(res->flags & IORESOURCE_PCI_FIXED)) {
-			res->flags |= IORESOURCE_PCI_FIXED;
-			lu->fixed |= BIT(i);
-		}
+		pci_liveupdate_fix(lu, i);
 	}
 
 	return NULL;

@@ -355,7 +355,7 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 
 	pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&lu->wire));
 	pci_write_block_find_status(&lu->block, dev);
-	lu->block.allow_status = kind == LUO_PCI_BRIDGE;
+	lu->block.allow_services = kind == LUO_PCI_BRIDGE;
 
 	return lu;
 
