@@ -53,6 +53,25 @@ bool device_removal_begin(void)
 EXPORT_SYMBOL_GPL(device_removal_begin);
 
 /**
+ * device_removal_wait - Begin a removal that cannot be refused
+ *
+ * Like device_removal_begin(), but waits while a live update is about to start the
+ * next kernel. To be called before any lock is taken: unregistering a driver does.
+ *
+ * Context: Sleeps. The task of the live update does not wait for itself.
+ * Return: true, then the caller must call device_removal_end(); false in the task of
+ * the live update.
+ */
+bool device_removal_wait(void)
+{
+	if (READ_ONCE(device_removals_blocker) == current)
+		return false;
+	wait_var_event(&device_removal_rwsem, device_removal_begin());
+
+	return true;
+}
+
+/**
  * device_removal_end - End the removal of a device
  *
  * Context: The task that called device_removal_begin().
@@ -171,18 +190,4 @@ int device_unbind_allowed(struct device *dev)
 	ret = blocking_notifier_call_chain(&device_unbind_notifiers, 0, dev);
 
 	return notifier_to_errno(ret);
-}
-
-/*
- * Unregistering a driver cannot be refused: wait instead, before any lock is
- * taken. The task of the live update does not wait for itself.
- * Return: true if the caller must call device_removal_end().
- */
-bool device_removal_wait(void)
-{
-	if (READ_ONCE(device_removals_blocker) == current)
-		return false;
-	wait_var_event(&device_removal_rwsem, device_removal_begin());
-
-	return true;
 }

@@ -40,6 +40,7 @@
 #include <linux/pm_runtime.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
+#include <linux/string.h>
 
 #include "liveupdate.h"
 #include "liveupdate_internal.h"
@@ -115,12 +116,26 @@ void pci_liveupdate_unpin(struct pci_liveupdate *lu)
 	pm_runtime_put(&lu->dev->dev);
 }
 
+/* Return: true if the first reset method of @dev resets a bus with a running device. */
+static bool pci_liveupdate_resets_bus(struct pci_dev *dev)
+{
+	const char *method = pci_reset_fn_methods[dev->reset_methods[0]].name;
+	struct pci_dev *bridge = pci_upstream_bridge(dev);
+
+	return method && (!strcmp(method, "bus") || !strcmp(method, "cxl_bus")) &&
+	       bridge && pci_liveupdate_forbids_bus_reset(bridge);
+}
+
 /**
  * pci_liveupdate_forbids_reset - Check whether a reset would hit a running device
  * @dev: The function to reset, or a bridge whose secondary bus is to be reset.
  *
  * From the freeze until its owner has finished only the owner of a function may
- * reset it. Before the freeze see pci_liveupdate_was_lost().
+ * reset it, and not by a reset of the bus. Before the freeze see
+ * pci_liveupdate_was_lost().
+ *
+ * To be called before the function is disabled for the reset, which would stop its
+ * DMA.
  *
  * Context: Sleeps.
  * Return: true, with a log line, if the reset must not be done.
@@ -134,7 +149,8 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 
 	scoped_guard(mutex, &pci_liveupdate_lock) {
 		lu = dev->liveupdate;
-		if (lu && !dev->subordinate && pci_writes_allowed(&lu->block))
+		if (lu && !dev->subordinate && pci_writes_allowed(&lu->block) &&
+		    !pci_liveupdate_resets_bus(dev))
 			return false;
 	}
 	/* A guest can trigger this through its VMM at any rate. */
@@ -146,7 +162,7 @@ bool pci_liveupdate_forbids_reset(struct pci_dev *dev)
 /**
  * pci_liveupdate_veto - Refuse to remove, unbind or reset a preserved device
  * @dev:  A function or bridge.
- * @what: The refused operation, for the log: "removed", "unbound", "reset".
+ * @what: The refused operation, for the log: "removed", "unbound", "reset", "changed".
  *
  * The bridges above a preserved function are preserved, too. The devices below
  * @dev need no check.

@@ -138,10 +138,10 @@ static inline bool pci_liveupdate_fixups_deferred(const struct pci_dev *dev)
 int pci_liveupdate_veto(struct pci_dev *dev, const char *what);
 int pci_liveupdate_removal_begin(struct pci_dev *dev);
 int pci_liveupdate_slot_begin(struct pci_bus *bus, int device, bool surprise);
-bool pci_liveupdate_any_incoming(void);
 bool pci_liveupdate_forbids_vpd(struct pci_dev *dev);
 bool pci_liveupdate_forbids_reset(struct pci_dev *dev);
 void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by);
+void pci_liveupdate_was_contained(struct pci_dev *port);
 void pci_liveupdate_was_reset(struct pci_dev *dev);
 void pci_liveupdate_bus_was_reset(struct pci_dev *bridge);
 void pci_liveupdate_slot_was_reset(struct pci_slot *slot);
@@ -222,11 +222,6 @@ static inline bool pci_liveupdate_forbids_vpd(struct pci_dev *dev)
 	return false;
 }
 
-static inline bool pci_liveupdate_any_incoming(void)
-{
-	return false;
-}
-
 static inline bool pci_liveupdate_needs_master(const struct pci_dev *dev)
 {
 	return false;
@@ -249,6 +244,10 @@ static inline bool pci_liveupdate_forbids_bus_reset(const struct pci_dev *dev)
 
 static inline void pci_liveupdate_was_lost(struct pci_dev *top,
 					   const struct pci_driver *by)
+{
+}
+
+static inline void pci_liveupdate_was_contained(struct pci_dev *port)
 {
 }
 

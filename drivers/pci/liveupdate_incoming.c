@@ -246,13 +246,8 @@ static int __init pci_liveupdate_init(void)
 }
 postcore_initcall(pci_liveupdate_init);
 
-/**
- * pci_liveupdate_any_incoming - Check for devices of the previous kernel
- *
- * Return: true if the previous kernel has preserved devices, until they are
- * finished.
- */
-bool pci_liveupdate_any_incoming(void)
+/* Return: true if there are devices of the previous kernel that are not finished. */
+static bool pci_liveupdate_any_incoming(void)
 {
 	return !list_empty(&pci_incoming.devices);
 }
@@ -739,8 +734,12 @@ void pci_liveupdate_release(struct pci_liveupdate *lu)
 		if (lu->fixed & BIT(i))
 			dev->resource[i].flags &= ~IORESOURCE_PCI_FIXED;
 	}
-	/* Otherwise the count is needed for the enabled devices below. */
-	if (lu->enabled && lu->state == PCI_LIVEUPDATE_QUARANTINED)
+	/*
+	 * Otherwise the count is needed for the enabled devices below. There are none
+	 * before the bridge is added.
+	 */
+	if (lu->enabled && (lu->state == PCI_LIVEUPDATE_QUARANTINED ||
+			    !pci_dev_is_added(dev)))
 		atomic_dec(&dev->enable_cnt);
 	lu->enabled = false;
 	pci_liveupdate_unpin(lu);
@@ -775,6 +774,17 @@ void pci_liveupdate_put_upstream(struct pci_liveupdate *lu)
 	}
 }
 
+/* DPC has disabled the link above @dev, and so has reset it. */
+static bool pci_liveupdate_is_contained(struct pci_dev *dev)
+{
+	while ((dev = pci_upstream_bridge(dev))) {
+		if (test_bit(PCI_DPC_RECOVERING, &dev->priv_flags))
+			return true;
+	}
+
+	return false;
+}
+
 /* Disable bus mastering of @dev. Return: true if it is disabled. */
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 {
@@ -785,7 +795,7 @@ bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev)
 	WRITE_ONCE(dev->liveupdate_stopped, true);
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd))
-		return false;
+		return pci_liveupdate_is_contained(dev);
 	if (!(cmd & PCI_COMMAND_MASTER))
 		return true;
 
@@ -991,6 +1001,18 @@ void pci_liveupdate_fail_all(const char *why)
 	}
 }
 
+/* Stop all preserved functions below a bridge. Called with pci_liveupdate_lock held. */
+void pci_liveupdate_fail_below(struct pci_dev *bridge, const char *why)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_incoming.devices, list) {
+		if (lu->dev && lu->users && lu->wire.kind == LUO_PCI_FUNCTION &&
+		    pci_liveupdate_is_below(lu->dev, bridge))
+			pci_liveupdate_quarantine(lu, lu->dev, why);
+	}
+}
+
 /* --- enumeration */
 
 /**
@@ -1003,7 +1025,8 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 {
 	struct pci_liveupdate *lu;
 
-	if (!pci_liveupdate_any_incoming())
+	/* Virtual functions are not preserved. */
+	if (!pci_liveupdate_any_incoming() || dev->is_virtfn)
 		return;
 
 	guard(mutex)(&pci_liveupdate_lock);
@@ -1020,13 +1043,14 @@ void pci_liveupdate_setup(struct pci_dev *dev)
 	dev->liveupdate_running = true;
 }
 
-/* Functions of the chipset are always bus masters and are never preserved. */
+/* Host and ISA bridges are always bus masters and are never preserved. */
 static void pci_liveupdate_stop_unread(struct pci_dev *dev)
 {
 	u16 cmd;
 
 	if (dev->hdr_type != PCI_HEADER_TYPE_NORMAL ||
-	    dev->class >> 16 == PCI_BASE_CLASS_BRIDGE)
+	    dev->class >> 8 == PCI_CLASS_BRIDGE_HOST ||
+	    dev->class >> 8 == PCI_CLASS_BRIDGE_ISA)
 		return;
 	pci_read_config_word(dev, PCI_COMMAND, &cmd);
 	if (PCI_POSSIBLE_ERROR(cmd) || !(cmd & PCI_COMMAND_MASTER))
@@ -1151,6 +1175,33 @@ void pci_liveupdate_remove(struct pci_dev *dev)
 	pci_liveupdate_remember_stopped(dev);
 }
 
+static void pci_liveupdate_fix(struct pci_liveupdate *lu, int i)
+{
+	struct resource *res = pci_resource_n(lu->dev, i);
+
+	if (res->flags & IORESOURCE_PCI_FIXED)
+		return;
+	res->flags |= IORESOURCE_PCI_FIXED;
+	lu->fixed |= BIT(i);
+}
+
+/*
+ * No virtual function is enabled, so BARs of virtual functions need not be claimed. But
+ * no other address must be assigned, as they cannot be written.
+ */
+static void pci_liveupdate_claim_iov(struct pci_liveupdate *lu, int i)
+{
+	struct resource *res = pci_resource_n(lu->dev, i);
+
+	if (!res->flags || res->parent || !resource_size(res))
+		return;
+	if (!res->start)
+		res->flags |= IORESOURCE_UNSET;
+	else if (!(res->flags & IORESOURCE_UNSET))
+		pci_claim_resource(lu->dev, i);
+	pci_liveupdate_fix(lu, i);
+}
+
 /* Claim the resources that a running device decodes. Return: NULL or a reason. */
 static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 {
@@ -1160,25 +1211,21 @@ static const char *pci_liveupdate_claim_one(struct pci_liveupdate *lu)
 		struct resource *res = pci_resource_n(dev, i);
 		bool rom = i == PCI_ROM_RESOURCE;
 
+		if (pci_resource_is_iov(i)) {
+			pci_liveupdate_claim_iov(lu, i);
+			continue;
+		}
 		if (!res->flags || res->parent || !resource_size(res) ||
 		    res->flags & (IORESOURCE_UNSET | IORESOURCE_DISABLED))
 			continue;
 		/* Not assigned or not decoded: the address is meaningless. */
 		if (!res->start || (rom && !(res->flags & IORESOURCE_ROM_ENABLE)))
 			continue;
-		/* A failure is harmless: no virtual function is enabled. */
-		if (pci_resource_is_iov(i)) {
-			pci_claim_resource(dev, i);
-			continue;
-		}
 		if (pci_claim_resource(dev, i))
 			return pci_resource_is_bridge_win(i) ?
 			       "its window overlaps another resource" :
 			       "its BAR overlaps another resource";
-		if (!(res->flags & IORESOURCE_PCI_FIXED)) {
-			res->flags |= IORESOURCE_PCI_FIXED;
-			lu->fixed |= BIT(i);
-		}
+		pci_liveupdate_fix(lu, i);
 	}
 
 	return NULL;

@@ -14,19 +14,21 @@
 #include <linux/types.h>
 #include <linux/luo/pci.h>
 
-/* Maximum number of registers of a function with write-1-to-clear bits. */
-#define PCI_WRITE_BLOCK_MAX_STATUS	16
+/* Maximum number of dwords of a device that have status or service bits. */
+#define PCI_WRITE_BLOCK_MAX_STATUS	20
 
 /**
- * struct pci_write_block_status - A status register with write-1-to-clear bits
- * @offset: Offset of its dword in configuration space.
- * @w1c:    Mask of the bits that are cleared by writing 1.
- * @status: Mask of all bits of the register. Those not in @w1c are read-only.
+ * struct pci_write_block_status - A dword with write-1-to-clear or service bits
+ * @offset:  Its offset in configuration space.
+ * @w1c:     Mask of the bits that are cleared by writing 1.
+ * @status:  Mask of all bits of the status register. Those not in @w1c are read-only.
+ * @service: Mask of the bits that only the services of a port write.
  */
 struct pci_write_block_status {
 	u16 offset;
 	u32 w1c;
 	u32 status;
+	u32 service;
 };
 
 /**
@@ -39,9 +41,10 @@ struct pci_write_block_status {
  * @redundant:  Count of dropped writes of the value that the register has.
  * @suppressed: Count of dropped writes that would only have cleared status bits.
  * @firmware:   Count of writes of AML that changed a register.
- * @allow_status: Writes that only clear status bits are not blocked and not
- *              counted. The interrupt handler of a port loops until its status
- *              is clear.
+ * @allow_services: Writes that only clear status bits, or change service bits, are
+ *              not blocked and not counted. The interrupt handler of a port loops
+ *              until its status is clear, and after an aborted freeze its interrupts
+ *              must be enabled.
  * @msi:        Offset of the MSI capability, once the owner has adopted the
  *              function; otherwise 0. Writes to it are not blocked: the kernel
  *              writes it when the affinity of the interrupt changes.
@@ -58,7 +61,7 @@ struct pci_write_block {
 	unsigned long redundant;
 	unsigned long suppressed;
 	unsigned long firmware;
-	bool allow_status;
+	bool allow_services;
 	u16 msi;
 	u16 msi_size;
 };
@@ -191,6 +194,7 @@ void pci_liveupdate_flb_finish(struct liveupdate_flb_op_args *args);
 struct pci_liveupdate *pci_liveupdate_find(u64 sbdf);
 bool pci_liveupdate_is_below(struct pci_dev *dev, struct pci_dev *bridge);
 bool pci_liveupdate_stop(struct pci_liveupdate *lu, struct pci_dev *dev);
+void pci_liveupdate_fail_below(struct pci_dev *bridge, const char *why);
 bool pci_liveupdate_stop_above(struct pci_liveupdate *lu);
 void pci_liveupdate_release(struct pci_liveupdate *lu);
 void pci_liveupdate_detach(struct pci_liveupdate *lu);

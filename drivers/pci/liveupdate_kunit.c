@@ -302,6 +302,55 @@ static void errors_of_the_scan_ignored(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, MASTER_ABORT, lu->scan_errors);
 }
 
+/* --- resets */
+
+static void set_reset_method(struct pci_dev *dev, const char *name)
+{
+	for (int i = 1; i < PCI_NUM_RESET_METHODS; i++) {
+		if (!strcmp(pci_reset_fn_methods[i].name, name))
+			dev->reset_methods[0] = i;
+	}
+}
+
+static void reset_of_a_running_bus_refused(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	struct pci_dev *bridge = fake_bridge(test, fake);
+	struct pci_dev *dev = fake_bridge(test, fake);
+	struct pci_liveupdate_bypass bypass;
+	struct pci_liveupdate *lu;
+	struct pci_bus *bus;
+
+	lu = kunit_kzalloc(test, sizeof(*lu), GFP_KERNEL);
+	bus = kunit_kzalloc(test, sizeof(*bus), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, lu);
+	KUNIT_ASSERT_NOT_NULL(test, bus);
+	memcpy(bus, &fake->bus, sizeof(*bus));
+	bus->parent = &fake->bus;
+	bus->self = bridge;
+	bridge->liveupdate_running = true;
+	dev->bus = bus;
+	dev->subordinate = NULL;
+	dev->hdr_type = PCI_HEADER_TYPE_NORMAL;
+	dev->liveupdate = lu;
+	dev->liveupdate_running = true;
+	pci_write_block_init(&lu->block, fake->block.sbdf);
+
+	set_reset_method(dev, "flr");
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_forbids_reset(dev));
+	KUNIT_EXPECT_TRUE(test, pci_liveupdate_forbids_reset(bridge));
+
+	/* The owner. Refused before Bus Master Enable is cleared. */
+	pci_allow_writes(&lu->block, &bypass);
+	KUNIT_EXPECT_FALSE(test, pci_liveupdate_forbids_reset(dev));
+	set_reset_method(dev, "bus");
+	KUNIT_EXPECT_EQ(test, -EBUSY, pci_try_reset_function(dev));
+	set_reset_method(dev, "cxl_bus");
+	KUNIT_EXPECT_EQ(test, -EBUSY, pci_try_reset_function(dev));
+	pci_disallow_writes(&bypass);
+	KUNIT_EXPECT_EQ(test, 0, fake->writes);
+}
+
 /* --- preserved values */
 
 static void invalid_values_are_told(struct kunit *test)
@@ -636,10 +685,51 @@ static void a_function_is_small(struct kunit *test)
 	}
 }
 
-#define FAKE_SLTCTL	0x58
+#define FAKE_EXP	0x40
+#define FAKE_SLTCTL	(FAKE_EXP + PCI_EXP_SLTCTL)
 
-/* The interrupt handler of a port loops until its status bits are clear. */
-static void port_status_writes_allowed(struct kunit *test)
+static bool has_status(struct fake *fake, u16 offset)
+{
+	for (unsigned int i = 0; i < fake->block.nr_status; i++) {
+		if (fake->block.status[i].offset == FAKE_EXP + offset)
+			return true;
+	}
+
+	return false;
+}
+
+/* Behind the capability of an endpoint may be registers of another one. */
+static void absent_registers_are_no_status(struct kunit *test)
+{
+	struct fake *fake = fake_make(test);
+	struct pci_dev *dev = fake_bridge(test, fake);
+
+	fake->config[PCI_CAPABILITY_LIST] = FAKE_EXP;
+	fake->config[FAKE_EXP] = PCI_CAP_ID_EXP;
+	dev->pcie_cap = FAKE_EXP;
+
+	dev->hdr_type = PCI_HEADER_TYPE_NORMAL;
+	dev->pcie_flags_reg = PCI_EXP_TYPE_ENDPOINT << 4 | 1;
+	pci_write_block_find_status(&fake->block, dev);
+	KUNIT_EXPECT_EQ(test, 3, fake->block.nr_status);
+	KUNIT_EXPECT_TRUE(test, has_status(fake, PCI_EXP_DEVCTL));
+	KUNIT_EXPECT_TRUE(test, has_status(fake, PCI_EXP_LNKCTL));
+
+	dev->hdr_type = PCI_HEADER_TYPE_BRIDGE;
+	dev->pcie_flags_reg = PCI_EXP_TYPE_ROOT_PORT << 4 | PCI_EXP_FLAGS_SLOT | 2;
+	pci_write_block_find_status(&fake->block, dev);
+	KUNIT_EXPECT_EQ(test, 8, fake->block.nr_status);
+	KUNIT_EXPECT_TRUE(test, has_status(fake, PCI_EXP_SLTCTL));
+	KUNIT_EXPECT_TRUE(test, has_status(fake, PCI_EXP_RTCTL));
+	KUNIT_EXPECT_TRUE(test, has_status(fake, PCI_EXP_RTSTA));
+	KUNIT_EXPECT_TRUE(test, has_status(fake, PCI_EXP_LNKCTL2));
+}
+
+/*
+ * The interrupt handler of a port loops until its status bits are clear, and after an
+ * aborted freeze its interrupts must be enabled.
+ */
+static void port_services_write(struct kunit *test)
 {
 	struct fake *fake = fake_make(test);
 	struct pci_write_block_status *slot = &fake->block.status[1];
@@ -647,33 +737,46 @@ static void port_status_writes_allowed(struct kunit *test)
 	slot->offset = FAKE_SLTCTL;
 	slot->w1c = 0x011f0000;
 	slot->status = 0xffff0000;
+	slot->service = PCI_EXP_SLTCTL_HPIE;
 	fake->block.nr_status = 2;
-	fake->block.allow_status = true;
+	fake->block.allow_services = true;
 	/* Presence Detect State, which is read-only, and its change. */
 	put_unaligned_le32(0x00481000, fake->config + FAKE_SLTCTL);
 
 	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL + 2, 0x08);
 	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL,
+				  0x1000 | PCI_EXP_SLTCTL_HPIE);
+	KUNIT_EXPECT_EQ(test, 2, fake->writes);
 	expect_counts(test, fake, 0, 0, 0);
+	/* The slot cannot be powered off. */
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL,
+				  0x1000 | PCI_EXP_SLTCTL_PCC);
+	KUNIT_EXPECT_EQ(test, 2, fake->writes);
+	expect_counts(test, fake, 1, 0, 0);
 
-	fake->block.allow_status = false;
+	fake->block.allow_services = false;
+	put_unaligned_le32(0x00481000, fake->config + FAKE_SLTCTL);
 	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL + 2, 0x08);
-	expect_counts(test, fake, 0, 0, 1);
-	/* Slot Control is not status. */
-	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL, 0);
 	expect_counts(test, fake, 1, 0, 1);
-	KUNIT_EXPECT_EQ(test, 1, fake->writes);
+	/* Slot Control is not status. */
+	pci_bus_write_config_word(&fake->bus, FAKE_DEVFN, FAKE_SLTCTL,
+				  0x1000 | PCI_EXP_SLTCTL_HPIE);
+	expect_counts(test, fake, 2, 0, 1);
+	KUNIT_EXPECT_EQ(test, 2, fake->writes);
 }
 
 static struct kunit_case pci_liveupdate_cases[] = {
 	KUNIT_CASE(config_write_dropped),
 	KUNIT_CASE(redundant_write_dropped),
 	KUNIT_CASE(status_write_suppressed),
-	KUNIT_CASE(port_status_writes_allowed),
+	KUNIT_CASE(absent_registers_are_no_status),
+	KUNIT_CASE(port_services_write),
 	KUNIT_CASE(write_block_is_per_function),
 	KUNIT_CASE(owner_writes_allowed),
 	KUNIT_CASE(ptm_of_a_port_taken_over),
 	KUNIT_CASE(errors_of_the_scan_ignored),
+	KUNIT_CASE(reset_of_a_running_bus_refused),
 	KUNIT_CASE(invalid_values_are_told),
 	KUNIT_CASE(bars_are_told),
 	KUNIT_CASE(registers_are_what_was_saved),

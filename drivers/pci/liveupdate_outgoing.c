@@ -132,7 +132,8 @@ bool pci_liveupdate_check_device(struct pci_dev *dev,
 	if (!pci_device_is_present(dev))
 		return pci_liveupdate_refuse(refusal, -ENODEV,
 					     "it does not answer");
-	pci_refresh_power_state(dev);
+	/* Not by pci_refresh_power_state(), which may evaluate _PS0. */
+	pci_update_current_state(dev, dev->current_state);
 	if (dev->current_state != PCI_D0)
 		return pci_liveupdate_refuse(refusal, -EBUSY,
 					     "it is not in D0");
@@ -354,7 +355,7 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 
 	pci_write_block_init(&lu->block, pci_liveupdate_wire_sbdf(&lu->wire));
 	pci_write_block_find_status(&lu->block, dev);
-	lu->block.allow_status = kind == LUO_PCI_BRIDGE;
+	lu->block.allow_services = kind == LUO_PCI_BRIDGE;
 
 	return lu;
 
@@ -634,6 +635,21 @@ bool pci_liveupdate_has_failed(struct pci_dev *dev)
 }
 EXPORT_SYMBOL_GPL(pci_liveupdate_has_failed);
 
+/* Called with pci_liveupdate_lock held. */
+static void pci_liveupdate_lose(struct pci_dev *top, const struct pci_driver *by)
+{
+	struct pci_liveupdate *lu;
+
+	list_for_each_entry(lu, &pci_outgoing.devices, list) {
+		if (lu->wire.kind != LUO_PCI_FUNCTION || lu->reason ||
+		    (by && lu->dev->driver == by) ||
+		    !pci_liveupdate_is_below(lu->dev, top))
+			continue;
+		lu->reason = "it was reset after it was preserved";
+		pci_warn(lu->dev, "live update: its preservation has failed, because it is being reset; end its preservation, then preserve it again\n");
+	}
+}
+
 /**
  * pci_liveupdate_was_lost - Note that preserved functions lose their state
  * @top: A function that is about to be reset, or a bridge: everything below it is.
@@ -644,28 +660,43 @@ EXPORT_SYMBOL_GPL(pci_liveupdate_has_failed);
  * freeze is refused. Not that of the functions of @by, whose owner has them reset
  * and restored.
  *
- * To be called before the reset. A reset of a frozen function is refused.
+ * To be called before the reset, with the device locks held that the reset takes: a
+ * function below cannot be preserved or frozen meanwhile. A reset of a frozen function
+ * is refused.
  *
  * Context: Sleeps.
  */
 void pci_liveupdate_was_lost(struct pci_dev *top, const struct pci_driver *by)
 {
-	struct pci_liveupdate *lu;
-
-	if (!pci_liveupdate_preserved(top) || pci_liveupdate_forbids_bus_reset(top))
+	if (!pci_liveupdate_preserved(top))
 		return;
 
 	guard(mutex)(&pci_liveupdate_lock);
 
-	list_for_each_entry(lu, &pci_outgoing.devices, list) {
-		if (lu->wire.kind != LUO_PCI_FUNCTION || lu->reason ||
-		    lu->state != PCI_LIVEUPDATE_OUTGOING ||
-		    (by && lu->dev->driver == by) ||
-		    !pci_liveupdate_is_below(lu->dev, top))
-			continue;
-		lu->reason = "it was reset after it was preserved";
-		pci_warn(lu->dev, "live update: its preservation has failed, because it is being reset; end its preservation, then preserve it again\n");
-	}
+	if (!pci_liveupdate_forbids_bus_reset(top))
+		pci_liveupdate_lose(top, by);
+}
+
+/**
+ * pci_liveupdate_was_contained - Note that DPC has reset the functions below a port
+ * @port: The port, marked with %PCI_DPC_RECOVERING.
+ *
+ * The hardware has disabled the link. This cannot be refused: the preservation of
+ * functions that are frozen fails, too, which matters if the update is aborted.
+ * Functions that run since the previous kernel are quarantined. This unblocks config
+ * writes to @port, so that it can leave DPC.
+ *
+ * Context: Sleeps.
+ */
+void pci_liveupdate_was_contained(struct pci_dev *port)
+{
+	if (!pci_liveupdate_preserved(port))
+		return;
+
+	guard(mutex)(&pci_liveupdate_lock);
+
+	pci_liveupdate_lose(port, NULL);
+	pci_liveupdate_fail_below(port, "DPC has disabled the link above");
 }
 
 /* --- the shared state */

@@ -17,9 +17,11 @@
  *   dropped, too, because it could clear status bits that read as 1. The caller
  *   gets no error.
  * - A write that would only clear status bits is suppressed, so that the owner
- *   sees them. The caller gets the same error. The old kernel may clear the status
- *   bits of a port: the interrupt handlers of its services loop until they are
- *   clear.
+ *   sees them. The caller gets the same error.
+ *
+ * The services of a port continue in the old kernel until they are shut down. They may
+ * clear status bits, for which their interrupt handlers wait, and enable and disable
+ * their interrupts. The next kernel does not compare these registers.
  *
  * Writes of AML are not blocked, because the firmware would not notice. They are
  * counted and logged. Not covered are other writes of the firmware, MMIO,
@@ -57,7 +59,9 @@ static LIST_HEAD(pci_write_bypasses);
 /*
  * Registers with write-1-to-clear bits: the dword, and the masks of these bits
  * and of the whole register. Status and Secondary Status, which are in the
- * header, are added separately. Section numbers are those of PCIe 6.0.
+ * header, are added separately. And registers with bits that only the services of a
+ * port write, without those that control the power of a slot or trigger DPC. Section
+ * numbers are those of PCIe 6.0.
  */
 #define UPPER	0xffff0000
 #define ALL	0xffffffff
@@ -67,6 +71,7 @@ static const struct {
 	u16 offset;
 	u32 w1c;
 	u32 status;
+	u32 service;
 } pci_known_status[] = {
 	/* 7.5.2.2 Power Management Control/Status: PME_Status, Data_Scale, Data */
 	{ PCI_CAP_ID_PM, false, PCI_PM_CTRL, PCI_PM_CTRL_PME_STATUS,
@@ -75,16 +80,30 @@ static const struct {
 	{ PCI_CAP_ID_EXP, false, PCI_EXP_DEVCTL, 0x004f0000, UPPER },
 	/* 7.5.3.8 Link Status: bandwidth management, autonomous bandwidth */
 	{ PCI_CAP_ID_EXP, false, PCI_EXP_LNKCTL, 0xc0000000, UPPER },
-	/* 7.5.3.11 Slot Status: all events */
-	{ PCI_CAP_ID_EXP, false, PCI_EXP_SLTCTL, 0x011f0000, UPPER },
+	/* 7.5.3.11 Slot Status: all events; 7.5.3.10 Slot Control: enables, indicators */
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_SLTCTL, 0x011f0000, UPPER,
+	  PCI_EXP_SLTCTL_ABPE | PCI_EXP_SLTCTL_PFDE | PCI_EXP_SLTCTL_MRLSCE |
+	  PCI_EXP_SLTCTL_PDCE | PCI_EXP_SLTCTL_CCIE | PCI_EXP_SLTCTL_HPIE |
+	  PCI_EXP_SLTCTL_AIC | PCI_EXP_SLTCTL_PIC | PCI_EXP_SLTCTL_DLLSCE },
+	/* 7.5.3.12 Root Control: error and PME interrupts */
+	{ PCI_CAP_ID_EXP, false, PCI_EXP_RTCTL, 0, 0,
+	  PCI_EXP_RTCTL_SECEE | PCI_EXP_RTCTL_SENFEE | PCI_EXP_RTCTL_SEFEE |
+	  PCI_EXP_RTCTL_PMEIE },
 	/* 7.5.3.14 Root Status: PME Status */
 	{ PCI_CAP_ID_EXP, false, PCI_EXP_RTSTA, PCI_EXP_RTSTA_PME, ALL },
 	/* 7.5.3.20 Link Status 2: Link Equalization Request, DRS received */
 	{ PCI_CAP_ID_EXP, false, PCI_EXP_LNKCTL2, 0x80200000, UPPER },
-	/* 7.8.4.2, 7.8.4.5, 7.8.4.10 of Advanced Error Reporting */
+	/* 7.8.4.2, 7.8.4.5, 7.8.4.9, 7.8.4.10 of Advanced Error Reporting */
 	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_UNCOR_STATUS, ALL, ALL },
 	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_COR_STATUS, ALL, ALL },
+	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_ROOT_COMMAND, 0, 0,
+	  PCI_ERR_ROOT_CMD_COR_EN | PCI_ERR_ROOT_CMD_NONFATAL_EN |
+	  PCI_ERR_ROOT_CMD_FATAL_EN },
 	{ PCI_EXT_CAP_ID_ERR, true, PCI_ERR_ROOT_STATUS, 0x0000007f, ALL },
+	/* 7.9.14.3 DPC Control: trigger and interrupt enable */
+	{ PCI_EXT_CAP_ID_DPC, true, PCI_EXP_DPC_CTL & ~3, 0, 0,
+	  (PCI_EXP_DPC_CTL_EN_FATAL | PCI_EXP_DPC_CTL_EN_NONFATAL |
+	   PCI_EXP_DPC_CTL_INT_EN) << 16 },
 	/* 7.9.14.4 DPC Status: trigger, interrupt; 7.9.14.6 RP PIO Status */
 	{ PCI_EXT_CAP_ID_DPC, true, PCI_EXP_DPC_STATUS,
 	  PCI_EXP_DPC_STATUS_TRIGGER | PCI_EXP_DPC_STATUS_INTERRUPT, ALL },
@@ -97,7 +116,7 @@ static const struct {
 #define PCI_STATUS_W1C	0xf9000000
 
 static void pci_write_block_add_status(struct pci_write_block *block, u16 offset,
-				       u32 w1c, u32 bits)
+				       u32 w1c, u32 bits, u32 service)
 {
 	struct pci_write_block_status *status;
 
@@ -107,6 +126,7 @@ static void pci_write_block_add_status(struct pci_write_block *block, u16 offset
 	status->offset = offset;
 	status->w1c = w1c;
 	status->status = bits;
+	status->service = service;
 }
 
 /**
@@ -118,7 +138,32 @@ void pci_write_block_init(struct pci_write_block *block, u64 sbdf)
 {
 	block->sbdf = sbdf;
 	INIT_HLIST_NODE(&block->node);
-	pci_write_block_add_status(block, PCI_COMMAND, PCI_STATUS_W1C, UPPER);
+	pci_write_block_add_status(block, PCI_COMMAND, PCI_STATUS_W1C, UPPER, 0);
+}
+
+/* Return: 0, or the offset of the capability if @dev has the register. */
+static u16 pci_find_known_status(struct pci_dev *dev, int i)
+{
+	u16 cap = pci_known_status[i].cap, offset = pci_known_status[i].offset, pos, val;
+
+	if (!pci_known_status[i].extended) {
+		if (cap == PCI_CAP_ID_EXP &&
+		    !pcie_capability_reg_implemented(dev, offset))
+			return 0;
+		return pci_find_capability(dev, cap);
+	}
+
+	pos = pci_find_ext_capability(dev, cap);
+	if (cap == PCI_EXT_CAP_ID_ERR && offset >= PCI_ERR_ROOT_COMMAND &&
+	    !pcie_cap_has_rtctl(dev))
+		return 0;
+	if (pos && cap == PCI_EXT_CAP_ID_DPC && offset == PCI_EXP_DPC_RP_PIO_STATUS) {
+		pci_read_config_word(dev, pos + PCI_EXP_DPC_CAP, &val);
+		if (!(val & PCI_EXP_DPC_CAP_RP_EXT))
+			return 0;
+	}
+
+	return pos;
 }
 
 /**
@@ -132,26 +177,22 @@ void pci_write_block_find_status(struct pci_write_block *block, struct pci_dev *
 {
 	u16 pos[ARRAY_SIZE(pci_known_status)];
 
-	for (int i = 0; i < ARRAY_SIZE(pos); i++) {
-		u16 cap = pci_known_status[i].cap;
-
-		pos[i] = pci_known_status[i].extended ?
-			 pci_find_ext_capability(dev, cap) :
-			 pci_find_capability(dev, cap);
-	}
+	for (int i = 0; i < ARRAY_SIZE(pos); i++)
+		pos[i] = pci_find_known_status(dev, i);
 
 	guard(raw_spinlock_irqsave)(&pci_write_block_lock);
 
 	block->nr_status = 1;
 	if (dev->hdr_type == PCI_HEADER_TYPE_BRIDGE)
 		pci_write_block_add_status(block, PCI_IO_BASE, PCI_STATUS_W1C,
-					   UPPER);
+					   UPPER, 0);
 	for (int i = 0; i < ARRAY_SIZE(pos); i++) {
 		if (pos[i])
 			pci_write_block_add_status(block, pos[i] +
 						   pci_known_status[i].offset,
-					      pci_known_status[i].w1c,
-					      pci_known_status[i].status);
+						   pci_known_status[i].w1c,
+						   pci_known_status[i].status,
+						   pci_known_status[i].service);
 	}
 }
 
@@ -161,10 +202,11 @@ static u32 pci_write_bits(int len)
 }
 
 /*
- * Return the mask of write-1-to-clear bits of the bytes at @pos, and in @statusp
- * the mask of the bits that belong to a status register.
+ * Return the mask of write-1-to-clear bits of the bytes at @pos, and the masks of the
+ * bits that belong to a status register and of service bits.
  */
-static u32 pci_write_block_w1c(const struct pci_write_block *block, int pos, u32 *statusp)
+static u32 pci_write_block_w1c(const struct pci_write_block *block, int pos, u32 *statusp,
+			       u32 *servicep)
 {
 	int shift = 8 * (pos & 3);
 
@@ -172,9 +214,11 @@ static u32 pci_write_block_w1c(const struct pci_write_block *block, int pos, u32
 		if (block->status[i].offset != (pos & ~3))
 			continue;
 		*statusp = block->status[i].status >> shift;
+		*servicep = block->status[i].service >> shift;
 		return block->status[i].w1c >> shift;
 	}
 	*statusp = 0;
+	*servicep = 0;
 
 	return 0;
 }
@@ -419,7 +463,7 @@ bool pci_writes_allowed(const struct pci_write_block *block)
 bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 			  u32 val, int *result)
 {
-	u32 old = 0, w1c, status, bits = pci_write_bits(len);
+	u32 old = 0, changed, w1c, status, service, bits = pci_write_bits(len);
 	struct pci_write_block *block;
 
 	block = pci_write_block_find(pci_liveupdate_sbdf(pci_domain_nr(bus),
@@ -437,13 +481,16 @@ bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int 
 
 	*result = PCIBIOS_WRITE_BLOCKED;
 	bus->ops->read(bus, devfn, pos, len, &old);
-	w1c = pci_write_block_w1c(block, pos, &status);
-	if ((val ^ old) & ~status & bits) {
+	w1c = pci_write_block_w1c(block, pos, &status, &service);
+	changed = (val ^ old) & ~status & bits;
+	if (block->allow_services && !(changed & ~service) &&
+	    (changed || val & old & w1c & bits))
+		return false;
+
+	if (changed) {
 		block->dropped++;
 		pci_blocked_note(block, pos, len, old, val);
 	} else if (val & old & w1c & bits) {
-		if (block->allow_status)
-			return false;
 		block->suppressed++;
 	} else {
 		block->redundant++;

@@ -10,6 +10,7 @@ struct notifier_block;
 #ifdef CONFIG_LIVEUPDATE
 
 bool device_removal_begin(void);
+bool device_removal_wait(void);
 void device_removal_end(void);
 int device_block_removals(void);
 void device_unblock_removals(void);
@@ -18,6 +19,11 @@ int device_unbind_notifier_register(struct notifier_block *nb);
 #else /* CONFIG_LIVEUPDATE */
 
 static inline bool device_removal_begin(void)
+{
+	return true;
+}
+
+static inline bool device_removal_wait(void)
 {
 	return true;
 }
