@@ -245,7 +245,7 @@ selftests()
 	be_patient
 	selftest liveupdate "" liveupdate luo_kexec_simple luo_multi_session \
 		luo_stress_sessions luo_stress_files luo_frame luo_memfd \
-		lu_vmm lu_device lu_functions lu_was_reset lu_abandon lu_beside lu_coverage lu_query lu_removal lu_reset lu_two_removals lu_replace lu_cost lu_irqs lu_pin lu_rng lu_doorbell lu_selftest lu_example
+		lu_vmm lu_device lu_functions lu_was_reset lu_abandon lu_beside lu_coverage lu_query lu_removal lu_master lu_reset lu_two_removals lu_replace lu_cost lu_irqs lu_pin lu_rng lu_doorbell lu_selftest lu_example
 	selftest vfio "-luuid" vfio_dma_mapping_test vfio_dma_mapping_mmio_test \
 		vfio_iommufd_setup_test vfio_pci_device_test \
 		vfio_pci_driver_test vfio_pci_sriov_uapi_test

@@ -110,6 +110,37 @@ static void device_allow_removals(void)
 }
 
 /**
+ * device_removals_blocked - Check whether a live update is about to start the next kernel
+ *
+ * For what takes long with a device lock held, such as a reset: device_shutdown() would
+ * wait for it. To be called with the lock held.
+ *
+ * Context: Any.
+ * Return: true if it must not be done, false also for the task of the live update.
+ */
+bool device_removals_blocked(void)
+{
+	struct task_struct *blocker = READ_ONCE(device_removals_blocker);
+
+	return blocker && blocker != current;
+}
+
+/**
+ * device_unblock_removals - Undo device_block_removals()
+ *
+ * Removals need not be blocked.
+ *
+ * Context: The task that called device_block_removals().
+ */
+void device_unblock_removals(void)
+{
+	if (!device_removals_blocker)
+		return;
+	WRITE_ONCE(device_removals_blocker, NULL);
+	device_allow_removals();
+}
+
+/**
  * device_block_removals - Block removals of devices
  *
  * Waits for at most a second until no removal is in progress and until the lock of
@@ -128,13 +159,15 @@ int device_block_removals(void)
 		/* While a device is locked do not refuse removals. */
 		dev = device_find_locked();
 		if (!dev && down_write_trylock(&device_removal_rwsem)) {
-			/* A lock may have been taken since. */
+			/*
+			 * A lock may have been taken since. Whoever takes one from
+			 * now on finds device_removals_blocked().
+			 */
+			WRITE_ONCE(device_removals_blocker, current);
 			dev = device_find_locked();
-			if (!dev) {
-				WRITE_ONCE(device_removals_blocker, current);
+			if (!dev)
 				return 0;
-			}
-			device_allow_removals();
+			device_unblock_removals();
 		}
 		if (time_after(jiffies, end))
 			break;
@@ -149,21 +182,6 @@ int device_block_removals(void)
 	put_device(dev);
 
 	return -EBUSY;
-}
-
-/**
- * device_unblock_removals - Undo device_block_removals()
- *
- * Removals need not be blocked.
- *
- * Context: The task that called device_block_removals().
- */
-void device_unblock_removals(void)
-{
-	if (!device_removals_blocker)
-		return;
-	WRITE_ONCE(device_removals_blocker, NULL);
-	device_allow_removals();
 }
 
 static BLOCKING_NOTIFIER_HEAD(device_unbind_notifiers);

@@ -674,6 +674,26 @@ static int iommu_outgoing_check_domain(struct iommu_outgoing_domain *domain,
 	return 0;
 }
 
+/* Return: the page table of a device if no other device checks it, or NULL. */
+static struct iommu_outgoing_domain *iommu_outgoing_domain_to_check(u64 token)
+{
+	struct iommu_outgoing_attachment *att, *first;
+
+	list_for_each_entry(att, &iommu_outgoing.attachments, list) {
+		if (att->token == token)
+			break;
+	}
+	if (list_entry_is_head(att, &iommu_outgoing.attachments, list))
+		return NULL;
+
+	list_for_each_entry(first, &iommu_outgoing.attachments, list) {
+		if (first->domain == att->domain)
+			break;
+	}
+
+	return first->token == token ? att->domain : NULL;
+}
+
 /**
  * iommu_liveupdate_check_memory - Check that all that a device may access survives
  * @token: The token of the device's iommu_liveupdate_preserve().
@@ -682,30 +702,19 @@ static int iommu_outgoing_check_domain(struct iommu_outgoing_domain *domain,
  * For the .freeze() of the device's file. Devices with the same page table each
  * call it, and the first of them checks the table.
  *
- * Context: As iommu_liveupdate_check_preserved(). Takes O(folios).
+ * Context: As iommu_liveupdate_check_preserved(). Takes O(folios). The caller keeps the
+ *          device preserved.
  * Return: 0, or -EOPNOTSUPP if the memory of an IOVA is not preserved.
  */
 int iommu_liveupdate_check_memory(u64 token, u64 *iova)
 {
-	struct iommu_outgoing_attachment *att, *first;
+	struct iommu_outgoing_domain *domain;
 
-	guard(mutex)(&iommu_outgoing_lock);
+	scoped_guard(mutex, &iommu_outgoing_lock)
+		domain = iommu_outgoing_domain_to_check(token);
 
-	list_for_each_entry(att, &iommu_outgoing.attachments, list) {
-		if (att->token == token)
-			break;
-	}
-	if (list_entry_is_head(att, &iommu_outgoing.attachments, list))
-		return 0;
-
-	list_for_each_entry(first, &iommu_outgoing.attachments, list) {
-		if (first->domain == att->domain)
-			break;
-	}
-	if (first->token != token)
-		return 0;
-
-	return iommu_outgoing_check_domain(att->domain, iova);
+	/* Not with the lock held, for which the freeze of another device would wait. */
+	return domain ? iommu_outgoing_check_domain(domain, iova) : 0;
 }
 EXPORT_SYMBOL_GPL(iommu_liveupdate_check_memory);
 

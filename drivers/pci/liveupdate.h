@@ -5,7 +5,7 @@
 #include <linux/cleanup.h>
 #include <linux/device/removal.h>
 #include <linux/errno.h>
-#include <linux/jump_label.h>
+#include <linux/jump_label_ratelimit.h>
 #include <linux/pci.h>
 #include <linux/pci_liveupdate.h>
 #include <linux/rcupdate.h>
@@ -17,7 +17,7 @@ struct attribute_group;
 #ifdef CONFIG_PCI_LIVEUPDATE
 
 /* liveupdate_write_block.c */
-DECLARE_STATIC_KEY_FALSE(pci_any_write_block);
+extern struct static_key_false_deferred pci_any_write_block;
 
 bool pci_write_is_blocked(struct pci_bus *bus, unsigned int devfn, int pos, int len,
 			  u32 val, int *result);
@@ -35,7 +35,7 @@ static inline int pci_checked_write(struct pci_bus *bus, unsigned int devfn,
 	/* Pairs with synchronize_rcu_expedited() in the freeze path. */
 	guard(rcu)();
 
-	if (static_branch_unlikely(&pci_any_write_block) &&
+	if (static_branch_unlikely(&pci_any_write_block.key) &&
 	    pci_write_is_blocked(bus, devfn, pos, len, val, &result))
 		return result;
 

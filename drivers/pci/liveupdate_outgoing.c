@@ -348,7 +348,7 @@ static struct pci_liveupdate *pci_liveupdate_new(struct pci_dev *dev,
 
 	invalid = pci_liveupdate_check_bars(&lu->wire, lu->bars, lu->nr_bars);
 	if (invalid) {
-		pci_info(dev, "live update: not preserved: %s\n", invalid);
+		pci_info_ratelimited(dev, "live update: not preserved: %s\n", invalid);
 		err = -EOPNOTSUPP;
 		goto out_free;
 	}
@@ -515,7 +515,7 @@ static int pci_liveupdate_preserve_locked(struct pci_dev *dev,
 		return -ENOENT;
 
 	if (!pci_liveupdate_can_preserve(dev, alone, &refusal)) {
-		pci_info(dev, "live update: not preserved: %s\n", refusal.why);
+		pci_info_ratelimited(dev, "live update: not preserved: %s\n", refusal.why);
 		return refusal.err;
 	}
 
@@ -580,8 +580,8 @@ int pci_liveupdate_preserve(struct pci_dev *dev,
 
 	locked = pci_liveupdate_lock_path(dev);
 	if (locked) {
-		pci_info(dev, "live update: not preserved: %s is being removed, unbound, probed or reset, try again\n",
-			 pci_name(locked));
+		pci_info_ratelimited(dev, "live update: not preserved: %s is being removed, unbound, probed or reset, try again\n",
+				     pci_name(locked));
 		return -EBUSY;
 	}
 	err = pci_liveupdate_preserve_locked(dev, fh, handle, pristine, tokenp);

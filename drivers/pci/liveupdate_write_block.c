@@ -31,7 +31,7 @@
 #include <linux/hash.h>
 #include <linux/hashtable.h>
 #include <linux/irq_work.h>
-#include <linux/jump_label.h>
+#include <linux/jump_label_ratelimit.h>
 #include <linux/pci.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
@@ -43,7 +43,8 @@
 #include "pci.h"
 
 /* Enabled while there may be a write block. The only check on the fast path. */
-DEFINE_STATIC_KEY_FALSE(pci_any_write_block);
+/* Deferred: a user can begin and end preservations at any rate. */
+DEFINE_STATIC_KEY_DEFERRED_FALSE(pci_any_write_block, HZ);
 
 /*
  * Innermost lock: nests inside pci_lock and all others. The hash table is read with
@@ -333,17 +334,17 @@ static bool pci_writes_allowed_locked(const struct pci_write_block *block)
  */
 void pci_write_blocks_begin(void)
 {
-	static_branch_inc(&pci_any_write_block);
+	static_branch_deferred_inc(&pci_any_write_block);
 }
 
 /**
  * pci_write_blocks_end - Undo pci_write_blocks_begin()
  *
- * Context: Sleeps. Takes cpus_read_lock().
+ * Context: Any.
  */
 void pci_write_blocks_end(void)
 {
-	static_branch_dec(&pci_any_write_block);
+	static_branch_slow_dec_deferred(&pci_any_write_block);
 }
 
 /**
@@ -522,7 +523,7 @@ void pci_liveupdate_firmware_write(u32 segment, u8 bus, unsigned int devfn, int 
 	unsigned long nr = 0;
 	u32 old = 0;
 
-	if (!static_branch_unlikely(&pci_any_write_block))
+	if (!static_branch_unlikely(&pci_any_write_block.key))
 		return;
 
 	guard(rcu)();

@@ -491,6 +491,12 @@ bool intel_liveupdate_shutdown(struct intel_iommu *iommu)
 		readl(iommu->reg + DMAR_PECTL_REG);
 	}
 
+	/* A CPU may have been stopped while it waited for an invalidation. */
+	if (iommu->qi && raw_spin_is_locked(&iommu->qi->q_lock)) {
+		raw_spin_lock_init(&iommu->qi->q_lock);
+		dmar_reenable_qi(iommu);
+	}
+
 	iommu_flush_write_buffer(iommu);
 	iommu->root_entry = (struct root_entry *)lu->root;
 	iommu_set_root_entry(iommu);

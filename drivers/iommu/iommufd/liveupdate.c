@@ -206,11 +206,11 @@ int iommufd_liveupdate_preserve(struct iommufd_device *idev,
 
 	*tokenp = 0;
 	if (!list.hwpt && translated) {
-		dev_info(idev->dev, "live update: not preserved: it is not attached to an IO address space\n");
+		dev_info_ratelimited(idev->dev, "live update: not preserved: it is not attached to an IO address space\n");
 		return -ENXIO;
 	}
 	if (PTR_ERR_OR_ZERO(list.hwpt) == -EOPNOTSUPP)
-		dev_info(idev->dev, "live update: not preserved: its page table is nested or handles faults\n");
+		dev_info_ratelimited(idev->dev, "live update: not preserved: its page table is nested or handles faults\n");
 	if (IS_ERR_OR_NULL(list.hwpt))
 		return PTR_ERR_OR_ZERO(list.hwpt);
 
@@ -218,8 +218,8 @@ int iommufd_liveupdate_preserve(struct iommufd_device *idev,
 	scoped_guard(rwsem_write, &iopt->iova_rwsem)
 		rc = iommufd_liveupdate_make_immutable(iopt);
 	if (rc) {
-		dev_err(idev->dev,
-			"live update: not preserved: memory is being mapped or unmapped; try again\n");
+		dev_err_ratelimited(idev->dev,
+				    "live update: not preserved: memory is being mapped or unmapped; try again\n");
 		return rc;
 	}
 

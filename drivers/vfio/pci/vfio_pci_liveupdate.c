@@ -414,8 +414,8 @@ static int vfio_pci_liveupdate_check_memory(struct vfio_pci_outgoing *outgoing,
 static int vfio_pci_liveupdate_refuse(struct vfio_pci_core_device *vdev,
 				      u32 reason)
 {
-	pci_info(vdev->pdev, "live update: not preserved: %s\n",
-		 vfio_pci_liveupdate_reasons[reason].why);
+	pci_info_ratelimited(vdev->pdev, "live update: not preserved: %s\n",
+			     vfio_pci_liveupdate_reasons[reason].why);
 
 	return vfio_pci_liveupdate_reasons[reason].err;
 }
@@ -448,9 +448,9 @@ static int vfio_pci_liveupdate_preserve_locked(struct vfio_pci_core_device *vdev
 		return vfio_pci_liveupdate_refuse(vdev,
 						  VFIO_LIVEUPDATE_REASON_NOT_BOUND);
 	if (vdev->vdev.liveupdate_incoming || vdev->outgoing) {
-		pci_info(vdev->pdev, "live update: not preserved: %s\n",
-			 vdev->outgoing ? "it is preserved already" :
-			 "its previous live update is not finished");
+		pci_info_ratelimited(vdev->pdev, "live update: not preserved: %s\n",
+				     vdev->outgoing ? "it is preserved already" :
+				     "its previous live update is not finished");
 		return -EBUSY;
 	}
 	reason = vfio_pci_liveupdate_unsupported(vdev);

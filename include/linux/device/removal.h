@@ -12,6 +12,7 @@ struct notifier_block;
 bool device_removal_begin(void);
 bool device_removal_wait(void);
 void device_removal_end(void);
+bool device_removals_blocked(void);
 int device_block_removals(void);
 void device_unblock_removals(void);
 int device_unbind_notifier_register(struct notifier_block *nb);
@@ -30,6 +31,11 @@ static inline bool device_removal_wait(void)
 
 static inline void device_removal_end(void)
 {
+}
+
+static inline bool device_removals_blocked(void)
+{
+	return false;
 }
 
 #endif /* CONFIG_LIVEUPDATE */

@@ -13,7 +13,7 @@ LU_O := $(patsubst %.c,$(LU_OUTPUT)/%.o,$(LU_C)) $(LU_OUTPUT)/lu_guest_blob.o
 LU_PROGS := $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 	$(OUTPUT)/lu_was_reset $(OUTPUT)/lu_abandon $(OUTPUT)/lu_beside $(OUTPUT)/lu_cost $(OUTPUT)/lu_irqs \
 	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_query $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
-	$(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
+	$(OUTPUT)/lu_master $(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
 	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell $(OUTPUT)/lu_pin $(OUTPUT)/lu_selftest
 
 LU_LD ?= $(CROSS_COMPILE)ld
@@ -35,7 +35,7 @@ TEST_CUSTOM_PROGS += $(OUTPUT)/lu_selftest
 TEST_GEN_FILES += $(OUTPUT)/lu_vmm $(OUTPUT)/lu_device $(OUTPUT)/lu_functions \
 	$(OUTPUT)/lu_was_reset $(OUTPUT)/lu_abandon $(OUTPUT)/lu_beside $(OUTPUT)/lu_cost $(OUTPUT)/lu_irqs \
 	$(OUTPUT)/lu_coverage $(OUTPUT)/lu_query $(OUTPUT)/lu_removal $(OUTPUT)/lu_replace \
-	$(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
+	$(OUTPUT)/lu_master $(OUTPUT)/lu_reset $(OUTPUT)/lu_two_removals \
 	$(OUTPUT)/lu_rng $(OUTPUT)/lu_doorbell $(OUTPUT)/lu_pin
 EXTRA_CLEAN += $(LU_OUTPUT) $(OUTPUT)/lu_selftest
 

@@ -1008,6 +1008,37 @@ static void tags_before(void)
 	ksft_finished();
 }
 
+/* As many as a block of the serialized state has room for. */
+#define FULL		51
+
+static void full_before(void)
+{
+	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
+	int refused = 0;
+
+	set_plan(1);
+	for (int i = 0; i < FULL; i++) {
+		snprintf(name, sizeof(name), "full-%d", i);
+		new_session(name);
+		refused += luo_create_session(luo, name) == -EEXIST;
+	}
+	result(refused == FULL, "no name is used twice");
+	stay();
+}
+
+static void full_after(void)
+{
+	char name[LIVEUPDATE_SESSION_NAME_LENGTH];
+
+	set_plan(1);
+	for (int i = 0; i < FULL; i++) {
+		snprintf(name, sizeof(name), "full-%d", i);
+		close(get_session(name));
+	}
+	result(true, "all sessions are there");
+	ksft_finished();
+}
+
 static const struct {
 	const char *name;
 	void (*before)(void);
@@ -1025,6 +1056,7 @@ static const struct {
 	{ "finish", finish_before, finish_after },
 	{ "shared", shared_before, shared_after },
 	{ "tags", tags_before, tags_before },
+	{ "full", full_before, full_after },
 };
 
 int main(int argc, char *argv[])

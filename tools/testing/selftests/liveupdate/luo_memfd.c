@@ -1019,6 +1019,20 @@ static const struct sealed {
 	  F_SEAL_EXEC | READ_ONLY, false, false },
 };
 
+/* It would be open for writing in the next kernel. */
+static void refuse_read_only(int session_fd)
+{
+	int fd = memfd_create("read-only", 0), err;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	err = luo_session_preserve_fd(session_fd, open(path, O_RDONLY), 100);
+	if (err != -EACCES)
+		ksft_exit_fail_msg("a file that is open for reading only: %s\n",
+				   strerror(-err));
+	close(fd);
+}
+
 static void seals_stage1(int luo_fd)
 {
 	int session_fd = new_session(luo_fd, SESSION);
@@ -1039,6 +1053,7 @@ static void seals_stage1(int luo_fd)
 			ksft_exit_fail_msg("cannot preserve '%s'\n",
 					   sealed[i].name);
 	}
+	refuse_read_only(session_fd);
 }
 
 static bool can_be_written(int fd)
