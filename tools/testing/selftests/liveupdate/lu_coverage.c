@@ -369,12 +369,10 @@ static void unattached(void)
 
 static bool resetting;
 
-static void *reset(void *unused)
+static void *reset(void *err)
 {
 	__atomic_store_n(&resetting, true, __ATOMIC_RELEASE);
-	if (ioctl(device.fd, VFIO_DEVICE_RESET))
-		lu_die_errno("VFIO_DEVICE_RESET");
-	__atomic_store_n(&resetting, false, __ATOMIC_RELEASE);
+	*(int *)err = ioctl(device.fd, VFIO_DEVICE_RESET) ? -errno : 0;
 	return NULL;
 }
 
@@ -424,11 +422,11 @@ static void create_thread(pthread_t *thread, void *(*run)(void *), void *arg)
 
 /*
  * A reset that begins after the update has waited for the locks of all devices,
- * and before the device is frozen. It takes 100 ms at least.
+ * and before the device is frozen. It would take 100 ms at least.
  */
 static void during_reset(void)
 {
-	int session = lu_new_session(luo, "reset"), err;
+	int session = lu_new_session(luo, "reset"), err, reset_err;
 	int holder = preserve_holder(session);
 	pthread_t update, owner;
 
@@ -438,14 +436,15 @@ static void during_reset(void)
 	preserve_refuser(session);
 	create_thread(&update, try_kexec, &err);
 	await_hold(holder);
-	create_thread(&owner, reset, NULL);
+	create_thread(&owner, reset, &reset_err);
 	while (!__atomic_load_n(&resetting, __ATOMIC_ACQUIRE))
 		usleep(1000);
 	usleep(20000);
 	tell(holder, "go");
 	pthread_join(update, NULL);
-	lu_result_is(err, -EBUSY, "an update is refused during a reset");
 	pthread_join(owner, NULL);
+	lu_result_is(reset_err, -EBUSY, "a reset is refused when an update has begun");
+	lu_result_is(err, REFUSER, "which goes on");
 	lu_result_is(lu_try_kexec(), REFUSER, "it can be tried again");
 	close(session);
 	close(holder);
@@ -453,7 +452,7 @@ static void during_reset(void)
 
 static void refuse(void)
 {
-	ksft_set_plan(17);
+	ksft_set_plan(18);
 	set_up();
 	unattached();
 	map_huge();
