@@ -7,10 +7,10 @@ last_events
 at_each user_space 'pause 0 2'
 at_each user_space 'pause 3 1'
 
-# In KiB. The checkers keep pools of their own, which are not of the same size after
+# In KiB. What is freed later, and the pools of the checkers, are not of the same size after
 # each boot.
 case $FLAVOUR in
-fast) FLAT=8192 ;;
+fast) FLAT=16384 ;;
 *) FLAT=32768 ;;
 esac
 

@@ -26,7 +26,7 @@ iommu "$VTD"
 # Of all tests in all modes each pair of a mechanism and a mode runs always, and the
 # others in a full run.
 case $NAME in
-pci-vtd-second-stage | pci-vtd-first-stage) ;;
+pci-vtd-second-stage | pci-vtd-first-stage) flavours fast full-debug ;;
 pci-vtd-switch-second-stage | pci-vtd-device-second-stage | \
 pci-vtd-remap-second-stage | pci-vtd-beside-second-stage | \
 pci-vtd-given-up-first-stage | pci-vtd-damaged-first-stage | \

@@ -1019,20 +1019,6 @@ static const struct sealed {
 	  F_SEAL_EXEC | READ_ONLY, false, false },
 };
 
-/* It would be open for writing in the next kernel. */
-static void refuse_read_only(int session_fd)
-{
-	int fd = memfd_create("read-only", 0), err;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	err = luo_session_preserve_fd(session_fd, open(path, O_RDONLY), 100);
-	if (err != -EACCES)
-		ksft_exit_fail_msg("a file that is open for reading only: %s\n",
-				   strerror(-err));
-	close(fd);
-}
-
 static void seals_stage1(int luo_fd)
 {
 	int session_fd = new_session(luo_fd, SESSION);
@@ -1053,7 +1039,6 @@ static void seals_stage1(int luo_fd)
 			ksft_exit_fail_msg("cannot preserve '%s'\n",
 					   sealed[i].name);
 	}
-	refuse_read_only(session_fd);
 }
 
 static bool can_be_written(int fd)
@@ -1112,6 +1097,20 @@ static bool lives(pid_t pid)
 }
 
 /* The OOM killer would take the bystander first. */
+/* It would be open for writing in the next kernel. */
+static bool refuses_read_only(int session_fd)
+{
+	int fd = memfd_create("read-only", 0), only, err;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	only = open(path, O_RDONLY);
+	err = luo_session_preserve_fd(session_fd, only, 100);
+	close(only);
+	close(fd);
+	return err == -EACCES;
+}
+
 static void large_stage1(int luo_fd)
 {
 	int session_fd = new_session(luo_fd, SESSION);
@@ -1127,7 +1126,9 @@ static void large_stage1(int luo_fd)
 		fail_exit("cannot be spared");
 
 	ksft_print_header();
-	ksft_set_plan(5);
+	ksft_set_plan(6);
+	ksft_test_result(refuses_read_only(session_fd),
+			 "a file that is open for reading only is refused\n");
 	create_area(&large, 1, LARGE, false);
 	ksft_print_msg("%ld MiB are free\n", lu_memstat_free_kib() / 1024);
 	err = luo_session_preserve_fd(session_fd, large.fd, large.token);
