@@ -160,8 +160,8 @@ int device_block_removals(void)
 		dev = device_find_locked();
 		if (!dev && down_write_trylock(&device_removal_rwsem)) {
 			/*
-			 * A lock may have been taken since. Whoever takes one from
-			 * now on finds device_removals_blocked().
+			 * A lock may have been taken since. A task that takes one
+			 * from now on sees device_removals_blocked().
 			 */
 			WRITE_ONCE(device_removals_blocker, current);
 			dev = device_find_locked();

@@ -661,8 +661,8 @@ static void pci_liveupdate_lose(struct pci_dev *top, const struct pci_driver *by
  * and restored.
  *
  * To be called before the reset, with the device locks held that the reset takes: a
- * function below cannot be preserved or frozen meanwhile. A reset of a frozen function
- * is refused.
+ * function below cannot be preserved or frozen during the reset. A reset of a frozen
+ * function is refused.
  *
  * Context: Sleeps.
  */

@@ -576,7 +576,7 @@ static int vfio_pci_liveupdate_freeze_locked(struct vfio_pci_core_device *vdev)
 	u64 iova;
 	int err;
 
-	/* With the gate held for write, nobody holds igate for long. */
+	/* While the gate is held for write, igate is held for short times only. */
 	scoped_guard(mutex, &vdev->igate)
 		reason = vfio_pci_liveupdate_busy(vdev);
 	if (reason) {

@@ -20,7 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <x86intrin.h>
@@ -69,15 +68,6 @@ static void attach(int memory)
 	lu_vfio_attach(&device);
 }
 
-static bool is_maskable(void)
-{
-	struct vfio_irq_info info = { .argsz = sizeof(info), .index = irq_index };
-
-	if (ioctl(device.fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
-		lu_die_errno("VFIO_DEVICE_GET_IRQ_INFO");
-	return info.flags & VFIO_IRQ_INFO_MASKABLE;
-}
-
 /* Two test results. */
 static void disable(void)
 {
@@ -99,7 +89,7 @@ static void preserve(int luo, const char *bdf, bool maskable)
 	lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), -EINVAL,
 		     "interrupts that are not enabled cannot be masked");
 	lu_result_is(arm(), 0, "they can be enabled");
-	ksft_test_result(is_maskable() == maskable,
+	ksft_test_result(lu_vfio_irq_is_maskable(&device, irq_index) == maskable,
 			 "it is reported whether they can be masked\n");
 	if (maskable)
 		lu_result_is(lu_vfio_mask_irq(&device, irq_index, true), 0,

@@ -172,22 +172,11 @@ static void mask(bool on)
 		       strerror(-err));
 }
 
-static bool is_maskable(void)
-{
-	struct vfio_irq_info info = {
-		.argsz = sizeof(info),
-		.index = VFIO_PCI_MSIX_IRQ_INDEX,
-	};
-
-	if (ioctl(device.vfio.fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
-		lu_die_errno("VFIO_DEVICE_GET_IRQ_INFO");
-	return info.flags & VFIO_IRQ_INFO_MASKABLE;
-}
-
 /* Four test results. On return nothing of what was sent is left to be read. */
 static void mask_and_drain(void)
 {
-	ksft_test_result(is_maskable(), "MSI-X can be masked\n");
+	ksft_test_result(lu_vfio_irq_is_maskable(&device.vfio, irq_index()),
+			 "MSI-X can be masked\n");
 	mask(true);
 	signals(0);
 	ksft_test_result(reaches(used_index() + 1) && !signals(QUIET_MS),

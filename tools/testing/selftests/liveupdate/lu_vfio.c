@@ -279,3 +279,12 @@ int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask)
 {
 	return lu_vfio_mask_irqs(dev, index, 1, mask);
 }
+
+bool lu_vfio_irq_is_maskable(struct lu_vfio *dev, uint32_t index)
+{
+	struct vfio_irq_info info = { .argsz = sizeof(info), .index = index };
+
+	if (ioctl(dev->fd, VFIO_DEVICE_GET_IRQ_INFO, &info))
+		lu_die_errno("VFIO_DEVICE_GET_IRQ_INFO");
+	return info.flags & VFIO_IRQ_INFO_MASKABLE;
+}

@@ -112,5 +112,6 @@ int lu_vfio_mask_irqs(struct lu_vfio *dev, uint32_t index, uint32_t count, bool 
 
 /* The same for the first one. */
 int lu_vfio_mask_irq(struct lu_vfio *dev, uint32_t index, bool mask);
+bool lu_vfio_irq_is_maskable(struct lu_vfio *dev, uint32_t index);
 
 #endif /* LU_VFIO_H */
